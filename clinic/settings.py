@@ -1,0 +1,178 @@
+"""Configuration. What differs between machines comes from the environment.
+
+Every variable is listed in README.md, and `tests/clinic/test_settings.py` keeps
+that list complete.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_ROOT = Path(os.environ.get("OSTEON_DATA", BASE_DIR / "var"))
+DEBUG = os.environ.get("OSTEON_DEBUG") == "1"
+
+
+def _secret() -> str:
+    """The environment's key, else one made once and kept in the data folder."""
+    if key := os.environ.get("OSTEON_SECRET_KEY"):
+        return key
+    kept = DATA_ROOT / "secret_key"
+    if not kept.exists():
+        from django.core.management.utils import get_random_secret_key
+
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(get_random_secret_key())
+    return kept.read_text()
+
+
+def _listed(name: str, default: str = "") -> list[str]:
+    return [item for item in os.environ.get(name, default).split(",") if item]
+
+
+SECRET_KEY = _secret()
+ALLOWED_HOSTS = _listed("OSTEON_HOSTS", "localhost,127.0.0.1,[::1],testserver")
+CSRF_TRUSTED_ORIGINS = _listed("OSTEON_ORIGINS")
+BEHIND_TLS = os.environ.get("OSTEON_TLS") == "1"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "clinic",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "clinic.urls"
+WSGI_APPLICATION = "clinic.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "frontend" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Records -----------------------------------------------------------------
+DATABASES = {
+    "default": dj_database_url.config(
+        default=f"sqlite:///{DATA_ROOT / 'osteon.sqlite3'}",
+        conn_max_age=60,
+        conn_health_checks=True,
+    )
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MEDIA_ROOT = DATA_ROOT / "media"
+MODEL_ROOT = Path(os.environ.get("OSTEON_MODELS", DATA_ROOT / "models"))
+SHIPPED_MODELS = BASE_DIR / "inference" / "models"
+
+# --- PACS --------------------------------------------------------------------
+PACS = os.environ.get("OSTEON_PACS", "embedded")  # "orthanc" or "embedded"
+PACS_TIMEOUT = float(os.environ.get("OSTEON_PACS_TIMEOUT", "10"))  # seconds
+ORTHANC_URL = os.environ.get("ORTHANC_URL", "")
+ORTHANC_USER = os.environ.get("ORTHANC_USER", "")
+ORTHANC_PASSWORD = os.environ.get("ORTHANC_PASSWORD", "")
+EMBEDDED_ROOT = DATA_ROOT / "pacs"
+DICOM_AET = os.environ.get("DICOM_AET", "OSTEON")
+DICOM_HOST = os.environ.get("DICOM_HOST", "127.0.0.1")
+DICOM_PORT = int(os.environ.get("DICOM_PORT", "11112"))
+DICOM_ACCEPTED_AETS = _listed("DICOM_ACCEPTED_AETS")  # empty: every calling title
+DICOM_MAX_ASSOCIATIONS = int(os.environ.get("DICOM_MAX_ASSOCIATIONS", "10"))
+
+# --- Reading -----------------------------------------------------------------
+QUIET_SECONDS = float(os.environ.get("OSTEON_QUIET_SECONDS", "1"))
+LEASE_SECONDS = float(os.environ.get("OSTEON_LEASE_SECONDS", "120"))
+MAX_ATTEMPTS = int(os.environ.get("OSTEON_MAX_ATTEMPTS", "4"))
+ANATOMY_SCOPE = os.environ.get("OSTEON_SCOPE", "upper_limb")  # inference.anatomy.SCOPES
+SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", BASE_DIR.parent / "shared" / "data"))
+
+# --- Background --------------------------------------------------------------
+CELERY_BROKER_URL = os.environ.get("BROKER_URL", "filesystem://")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_DEFAULT_QUEUE = "reading"
+CELERY_TASK_ROUTES = {"clinic.tasks.explain_prediction": {"queue": "explaining"}}
+# A doorbell that nobody answers must not hold the one who rings.
+CELERY_TASK_PUBLISH_RETRY = False
+if CELERY_BROKER_URL.startswith("filesystem"):
+    _spool = DATA_ROOT / "broker"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_spool / "queue"),
+        "data_folder_out": str(_spool / "queue"),
+        "control_folder": str(_spool / "control"),
+        "polling_interval": 0.1,
+    }
+    for _folder in ("queue", "control"):
+        (_spool / _folder).mkdir(parents=True, exist_ok=True)
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "queue_order_strategy": "priority",
+        "visibility_timeout": 3600,
+    }
+
+# --- Web ---------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = os.environ.get("OSTEON_TIME_ZONE", "UTC")
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_ROOT / "static"
+STATICFILES_DIRS = [BASE_DIR / "frontend" / "dist"]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "worklist"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_HSTS_SECONDS = 31536000 if BEHIND_TLS else 0
+X_FRAME_OPTIONS = "DENY"
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["clinic.permissions.Closed"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}

@@ -1,0 +1,1 @@
+"""From labelled studies to a candidate."""
