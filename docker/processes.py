@@ -47,6 +47,7 @@ def start(
     log: Path,
     env: Mapping[str, str] | None = None,
     user: str | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.Popen:
     """Start `command` in its own session, its words appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,7 @@ def start(
             start_new_session=True,
             preexec_fn=_die_with_parent,
             user=user,
-            cwd=log.parent if user else None,
+            cwd=cwd,
         )
 
 
@@ -217,9 +218,9 @@ def start_postgres(folder: Path) -> Postgres:
     if user:
         shutil.chown(folder, user)
     data, port, log = folder / "data", free_port(), folder / "postgres.log"
+    initdb = [found[-1].with_name("initdb"), "-D", data, "-A", "trust", "-U", "osteon"]
     subprocess.run(
-        [found[-1].with_name("initdb"), "-D", data, "-A", "trust", "-U", "osteon"]
-        + ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
+        [*initdb, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
         check=True,
         user=user,
         cwd=folder,
@@ -230,6 +231,7 @@ def start_postgres(folder: Path) -> Postgres:
         [str(found[-1]), "-D", str(data), *options, "-c", "listen_addresses=127.0.0.1"],
         log,
         user=user,
+        cwd=folder,
     )
     wait_for(lambda: listens(port), process, "PostgreSQL", log)
     return Postgres(process, port)
