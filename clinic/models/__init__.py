@@ -1,0 +1,22 @@
+"""What the clinic remembers: studies, what was read in them, what people said.
+
+Rows here are the truth; the broker only rings. Invariants stand as constraints.
+"""
+
+from clinic.models.predictions import ImageReading, Overlay, Prediction
+from clinic.models.records import AuditEvent, Review
+from clinic.models.registry import ModelVersion
+from clinic.models.studies import Instance, PacsCursor, Series, Study
+
+__all__ = [
+    "AuditEvent",
+    "ImageReading",
+    "Instance",
+    "ModelVersion",
+    "Overlay",
+    "PacsCursor",
+    "Prediction",
+    "Review",
+    "Series",
+    "Study",
+]

@@ -1,0 +1,138 @@
+"""Studies, series, instances as they came from the PACS, and the cursor over it."""
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from clinic.models.predictions import Prediction
+
+
+class PacsCursor(models.Model):
+    """How far the changes feed was taken in, and how the PACS is. One row."""
+
+    sequence = models.BigIntegerField(default=0)
+    seen_at = models.DateTimeField(null=True, help_text="Last answer of the PACS")
+    trouble = models.CharField(max_length=500, blank=True, help_text="Empty: none")
+
+
+class StudyQuerySet(models.QuerySet):
+    def due(self) -> "StudyQuerySet":
+        """Whose images have stopped coming, or whose reader's lease ran out."""
+        now = timezone.now()
+        state = Study.State
+        return self.filter(
+            Q(state__in=[state.RECEIVING, state.WAITING], due_at__lte=now)
+            | Q(state=state.READING, lease_until__lt=now)
+        ).order_by("due_at")
+
+    def for_worklist(self) -> "StudyQuerySet":
+        """Flagged first, then who has waited longest; judged ones last."""
+        return self.order_by(
+            F("verdict").asc(), F("flagged").desc(), F("arrived").asc(), "pk"
+        )
+
+
+class Study(models.Model):
+    """One appointment of one patient, and the state of reading it."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", "images are arriving"
+        WAITING = "waiting", "waiting to be read"
+        READING = "reading", "being read"
+        READ = "read", "read"
+        NOT_OURS = "not_ours", "not a radiograph this model reads"
+        UNREADABLE = "unreadable", "no readable image"
+        FAILED = "failed", "set aside after repeated failure"
+
+    pacs_id = models.CharField(max_length=44, unique=True)
+    uid = models.CharField(max_length=64, db_index=True)
+    patient_id = models.CharField(max_length=64, blank=True, db_index=True)
+    patient_name = models.CharField(max_length=324, blank=True, db_index=True)
+    birth_date = models.CharField(max_length=10, blank=True, help_text="YYYY-MM-DD")
+    sex = models.CharField(max_length=16, blank=True)
+    accession = models.CharField(max_length=64, blank=True, db_index=True)
+    description = models.CharField(max_length=255, blank=True)
+    taken_on = models.DateField(null=True, db_index=True)
+
+    revision = models.PositiveIntegerField(
+        default=1, help_text="Grows whenever the set or content of images changes"
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVING)
+    code = models.CharField(max_length=32, blank=True)
+    reason = models.CharField(max_length=500, blank=True, help_text="A sentence")
+    notices = models.JSONField(
+        default=list, help_text='[{"at", "code", "text"}]: what a reader must know'
+    )
+    arrived = models.DateTimeField(default=timezone.now, db_index=True)
+    last_arrival = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    changed = models.DateTimeField(auto_now=True, db_index=True)
+
+    # Of the current prediction and the settled review: the worklist sorts by them.
+    probability = models.FloatField(null=True)
+    flagged = models.BooleanField(default=False)
+    verdict = models.CharField(max_length=16, blank=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=[
+                        "receiving",
+                        "waiting",
+                        "reading",
+                        "read",
+                        "not_ours",
+                        "unreadable",
+                        "failed",
+                    ]
+                ),
+                name="study_state",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["not_ours", "unreadable", "failed"])
+                | ~Q(reason=""),
+                name="study_set_aside_has_a_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                "verdict", F("flagged").desc(), "arrived", "id", name="worklist_order"
+            ),
+            models.Index("state", "due_at", name="study_due"),
+        ]
+
+    @property
+    def prediction(self) -> "Prediction | None":
+        """The one that counts now."""
+        return self.predictions.filter(superseded_at=None).first()
+
+
+class Series(models.Model):
+    study = models.ForeignKey(Study, models.CASCADE, related_name="series")
+    pacs_id = models.CharField(max_length=44, unique=True)
+    uid = models.CharField(max_length=64)
+    modality = models.CharField(max_length=16, blank=True)
+    body_part = models.CharField(max_length=64, blank=True)
+    description = models.CharField(max_length=255, blank=True)
+    number = models.IntegerField(null=True)
+
+
+class Instance(models.Model):
+    """One DICOM object. `digest` is the PACS's over the stored file."""
+
+    series = models.ForeignKey(Series, models.CASCADE, related_name="instances")
+    pacs_id = models.CharField(max_length=44, unique=True)
+    uid = models.CharField(max_length=64, db_index=True)
+    sop_class = models.CharField(max_length=64, blank=True)
+    number = models.IntegerField(null=True)
+    digest = models.CharField(max_length=64)
+    revision = models.PositiveIntegerField(help_text="Of the study, when it came")
+    arrived = models.DateTimeField(default=timezone.now)
