@@ -53,7 +53,11 @@ HOMES = {
     "optuna": "search/strategies.py",
     "openvino": "inference/runtime.py",
 }
-SAY_NOTHING = "utils helpers common core misc base services selectors managers".split()
+SAY_NOTHING = {"utils", "helpers", "common", "core", "misc", "base"} | {
+    "services",
+    "selectors",
+    "managers",
+}
 
 
 def name(path: Path) -> str:
