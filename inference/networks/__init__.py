@@ -1,0 +1,60 @@
+"""The networks: an `Arch` describes one, `build` makes it.
+
+Every network takes radiographs (N, 1, H, W) and gives (N, 1) logits, positive for
+a fracture, in two halves: `features`, up to the map at stride 16 with `channels`
+channels, and `head`, from there to the logit. Cell (i, j) of that map looks at the
+image around pixel (row, column) = origin + 16 (i, j); Grad-CAM and whoever learns
+from marked boxes need to know.
+
+Every network can be explained by layer-wise relevance propagation (Bach et al.
+2015, doi:10.1371/journal.pone.0130140), which sets the rules of construction:
+activations are `nn.ReLU`, residual sums go through a module, and no weighted
+module is applied twice.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from inference.networks.resnet import ResNet18
+from inference.networks.rx import Rx
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet18": ResNet18, "rx": Rx}
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One architecture: a value, comparable, hashable, and JSON in and out."""
+
+    family: str
+    options: tuple[tuple[str, object], ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {"family": self.family, "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> "Arch":
+        """Undo `to_json`, also after JSON has turned tuples into lists."""
+        options = sorted(dict(value.get("options") or {}).items())
+        return cls(str(value["family"]), tuple((k, _frozen(v)) for k, v in options))
+
+
+ARCHS = {
+    "resnet18": Arch("resnet18"),
+    "rx-lite": Arch("rx"),
+    "rx-large": Arch(
+        "rx", (("pool_every", 2), ("widths", (16, 32, 32, 64, 64, 128, 128, 256)))
+    ),
+}
+
+
+def build(arch: Arch) -> nn.Module:
+    """Make the network `arch` describes, freshly initialised (He et al. 2015)."""
+    if arch.family not in NETWORKS:
+        raise ValueError(f"no network family {arch.family!r}: {', '.join(NETWORKS)}")
+    return NETWORKS[arch.family](**dict(arch.options))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
