@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from processes import program
 
-
 ROOT = Path(__file__).resolve().parent.parent
 STACK = [sys.executable, str(ROOT / "docker" / "stack.py")]
 REAL = {"OSTEON_PACS": "orthanc", "OSTEON_BROKER": "redis"}
