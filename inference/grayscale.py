@@ -1,0 +1,144 @@
+"""From stored values to display values, as one table lookup.
+
+Modality LUT, VOI LUT or window, polarity, padding, sign and junk in the unused
+high bits all depend on the stored word alone, so they are worked out once for
+each of at most 65,536 words and then looked up.
+"""
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi
+
+SPREAD = (0.25, 99.75)  # percentiles shown when the dataset names no window
+SAMPLE = 4  # every fourth row and column is enough to place them
+
+
+def display(words: np.ndarray, ds: Dataset) -> np.ndarray:
+    """Turn stored `words` (rows, columns) into uint8, dense bright.
+
+    A window that misses the data (all black or all white) is disregarded.
+    """
+    stored = stored_values(ds, words.dtype.itemsize * 8)
+    units = modality(stored, ds)
+    grades = _declared(units, ds)
+    shown = _look_up(words, grades, stored, ds) if grades is not None else None
+    if shown is None or flat(shown):
+        shown = _look_up(words, _spread(words, units, stored, ds), stored, ds)
+    return shown
+
+
+def stored_values(ds: Dataset, bits: int) -> np.ndarray:
+    """The stored value that each possible word stands for: (2**bits,) int32.
+
+    Only BitsStored bits below HighBit count; older machines kept overlays and
+    noise in the others (PS3.3 C.7.6.3.1, PS3.5 8.1.1).
+    """
+    kept = int(ds.get("BitsStored") or bits)
+    high = int(ds.get("HighBit", kept - 1))
+    if not 0 < kept <= bits or not kept - 1 <= high < bits:
+        kept, high = bits, bits - 1
+    values = np.arange(1 << bits, dtype=np.int32) >> (high - kept + 1)
+    values &= (1 << kept) - 1
+    if ds.get("PixelRepresentation"):
+        values -= (values >> (kept - 1)) << kept
+    return values
+
+
+def modality(stored: np.ndarray, ds: Dataset) -> np.ndarray:
+    """Stored values in modality units, float64 (PS3.3 C.11.1)."""
+    return apply_modality_lut(stored, ds).astype(np.float64)
+
+
+def _declared(units: np.ndarray, ds: Dataset) -> np.ndarray | None:
+    """What the dataset's VOI LUT or window makes of `units`: [0, 1], or None."""
+    if ds.get("VOILUTSequence"):
+        steps = int(ds.VOILUTSequence[0].LUTDescriptor[2])
+        return apply_voi(units.astype(np.int64), ds) / (2**steps - 1)
+    center, width = _first(ds, "WindowCenter"), _first(ds, "WindowWidth")
+    function = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
+    narrowest = 1 if function == "LINEAR" else 1e-9
+    if center is None or width is None or width < narrowest:
+        return None
+    return WINDOWS.get(function, linear)(units, center, width)
+
+
+def linear(units: np.ndarray, center: float, width: float) -> np.ndarray:
+    """PS3.3 C.11.2.1.2.1: the default, half a step off centre. Range [0, 1]."""
+    if width == 1:
+        return (units > center - 0.5).astype(np.float64)
+    return ((units - (center - 0.5)) / (width - 1) + 0.5).clip(0, 1)
+
+
+def linear_exact(units: np.ndarray, center: float, width: float) -> np.ndarray:
+    """PS3.3 C.11.2.1.3.2. Range [0, 1]."""
+    return ((units - center) / width + 0.5).clip(0, 1)
+
+
+def sigmoid(units: np.ndarray, center: float, width: float) -> np.ndarray:
+    """PS3.3 C.11.2.1.3.1. Range (0, 1)."""
+    return 1 / (1 + np.exp((-4 * (units - center) / width).clip(-700, 700)))
+
+
+WINDOWS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+    "LINEAR": linear,
+    "LINEAR_EXACT": linear_exact,
+    "SIGMOID": sigmoid,
+}
+
+
+def _first(ds: Dataset, keyword: str) -> float | None:
+    """The first of one or several finite numbers; None where there is none."""
+    value = ds.get(keyword)
+    if value is None or value == "":
+        return None
+    number = float(value[0] if hasattr(value, "__getitem__") else value)
+    return number if math.isfinite(number) else None
+
+
+def _spread(
+    words: np.ndarray, units: np.ndarray, stored: np.ndarray, ds: Dataset
+) -> np.ndarray:
+    """Stretch what the image holds over [0, 1], outliers and padding set aside."""
+    sample = words[::SAMPLE, ::SAMPLE] if min(words.shape) >= 64 else words
+    counts = np.bincount(sample.ravel(), minlength=len(units))
+    counts[_padding(stored, ds)] = 0
+    order = np.argsort(units, kind="stable")
+    share = np.cumsum(counts[order]) / max(counts.sum(), 1) * 100
+    low, high = (units[order[np.searchsorted(share, at)]] for at in SPREAD)
+    return ((units - low) / (high - low or 1)).clip(0, 1)
+
+
+def _look_up(
+    words: np.ndarray, grades: np.ndarray, stored: np.ndarray, ds: Dataset
+) -> np.ndarray:
+    table = np.rint(grades * 255).astype(np.uint8)
+    if _dense_is_dark(ds):
+        table = 255 - table
+    table[_padding(stored, ds)] = 0
+    return cv2.LUT(words, table)
+
+
+def _dense_is_dark(ds: Dataset) -> bool:
+    """MONOCHROME1 and INVERSE say the same in a DX (PS3.3 C.8.11.3.1): once, then."""
+    shape = str(ds.get("PresentationLUTShape", "")).strip().upper()
+    return ds.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _padding(stored: np.ndarray, ds: Dataset) -> np.ndarray:
+    """Which words are not part of the image (PS3.3 C.7.5.1.1.2)."""
+    value = ds.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return np.zeros(len(stored), bool)
+    limit = ds.get("PixelPaddingRangeLimit", value)
+    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    return (stored >= low) & (stored <= high)
+
+
+def flat(pixels: np.ndarray) -> bool:
+    """Whether every pixel is the same."""
+    low, high, _, _ = cv2.minMaxLoc(pixels)
+    return low == high
