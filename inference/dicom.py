@@ -150,11 +150,10 @@ def _refuse_non_images(ds: Dataset) -> None:
         raise UnreadableFrame("not_an_image", f"This is no radiograph but: {named}.")
     if "PixelData" not in ds:
         raise UnreadableFrame("no_pixels", "The object carries no pixel data.")
-    samples, photometric = (
-        ds.get("SamplesPerPixel"),
-        ds.get("PhotometricInterpretation"),
-    )
-    if samples not in (1, None) or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+    photometric = ds.get("PhotometricInterpretation")
+    if not photometric:
+        raise UnreadableFrame("undecodable", "The object does not describe its pixels.")
+    if ds.get("SamplesPerPixel", 1) != 1 or not photometric.startswith("MONOCHROME"):
         raise UnreadableFrame("colour", f"Expected a grey image, not {photometric}.")
     frames = int(ds.get("NumberOfFrames") or 1)
     if frames != 1:
