@@ -8,6 +8,17 @@ from clinic.models.registry import ModelVersion
 from clinic.models.studies import Instance, Study
 
 
+class PredictionQuerySet(models.QuerySet):
+    def unexplained(self) -> "PredictionQuerySet":
+        """Current ones that wait for their overlays and that nobody works on."""
+        now = timezone.now()
+        return self.filter(
+            Q(explanation_lease=None) | Q(explanation_lease__lt=now),
+            explanation=Prediction.Explanation.WAITING,
+            superseded_at=None,
+        ).order_by("pk")
+
+
 class Prediction(models.Model):
     """What one model said of one revision of a study."""
 
@@ -42,6 +53,8 @@ class Prediction(models.Model):
     explanation_attempts = models.PositiveIntegerField(default=0)
     explanation_lease = models.DateTimeField(null=True)
 
+    objects = PredictionQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -65,6 +78,17 @@ class Prediction(models.Model):
                 condition=Q(state="read") | ~Q(reason=""),
                 name="not_read_has_a_reason",
             ),
+            models.CheckConstraint(
+                condition=Q(explanation__in=["waiting", "done", "failed", "none"]),
+                name="prediction_explanation",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(explanation="waiting"),
+                name="prediction_unexplained",
+            )
         ]
 
 
@@ -87,6 +111,10 @@ class ImageReading(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["prediction", "instance"], name="one_reading_per_image"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["read", "not_ours", "unreadable"]),
+                name="image_reading_state",
             ),
             models.CheckConstraint(
                 condition=Q(state="read") | ~Q(reason=""),

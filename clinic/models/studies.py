@@ -17,6 +17,9 @@ class PacsCursor(models.Model):
     seen_at = models.DateTimeField(null=True, help_text="Last answer of the PACS")
     trouble = models.CharField(max_length=500, blank=True, help_text="Empty: none")
 
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="one_cursor")]
+
 
 class StudyQuerySet(models.QuerySet):
     def due(self) -> "StudyQuerySet":
@@ -26,7 +29,16 @@ class StudyQuerySet(models.QuerySet):
         return self.filter(
             Q(state__in=[state.RECEIVING, state.WAITING], due_at__lte=now)
             | Q(state=state.READING, lease_until__lt=now)
-        ).order_by("due_at")
+        ).order_by("due_at", "pk")
+
+    def rung(self) -> "StudyQuerySet":
+        """Those a worker has been told of and has not begun."""
+        return self.filter(state=Study.State.WAITING, due_at__gt=timezone.now())
+
+    def pending(self) -> "StudyQuerySet":
+        """Not read yet, or being read again."""
+        state = Study.State
+        return self.filter(state__in=[state.RECEIVING, state.WAITING, state.READING])
 
     def for_worklist(self) -> "StudyQuerySet":
         """Flagged first, then who has waited longest; judged ones last."""
@@ -125,14 +137,46 @@ class Series(models.Model):
     number = models.IntegerField(null=True)
 
 
+class InstanceQuerySet(models.QuerySet):
+    def images(self) -> "InstanceQuerySet":
+        """What a reader reads, in the order a person looks at it."""
+        return self.filter(role=Instance.Role.IMAGE).order_by(
+            F("series__number").asc(nulls_last=True),
+            F("number").asc(nulls_last=True),
+            "uid",
+            "pk",
+        )
+
+
 class Instance(models.Model):
-    """One DICOM object. `digest` is the PACS's over the stored file."""
+    """One DICOM object. `digest` is the PACS's over the stored file.
+
+    role: only images are read. A row is `own` from before its object is sent to
+    the PACS, so that a result of ours is known when the changes feed brings it.
+    """
+
+    class Role(models.TextChoices):
+        IMAGE = "image"
+        OTHER = "other", "report, annotation or other object without pixels"
+        OWN = "own", "a result of this system"
 
     series = models.ForeignKey(Series, models.CASCADE, related_name="instances")
+    role = models.CharField(max_length=5, choices=Role, default=Role.IMAGE)
     pacs_id = models.CharField(max_length=44, unique=True)
     uid = models.CharField(max_length=64, db_index=True)
     sop_class = models.CharField(max_length=64, blank=True)
     number = models.IntegerField(null=True)
+    rows = models.PositiveIntegerField(null=True, help_text="Where the PACS tells")
+    columns = models.PositiveIntegerField(null=True)
     digest = models.CharField(max_length=64)
     revision = models.PositiveIntegerField(help_text="Of the study, when it came")
     arrived = models.DateTimeField(default=timezone.now)
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(role__in=["image", "other", "own"]), name="instance_role"
+            )
+        ]
