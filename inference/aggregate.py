@@ -1,0 +1,52 @@
+"""From the probabilities of a study's images to the study's own, and who voted.
+
+An image's probability is the largest of its views. Every aggregation gives a
+study probability p such that "p >= threshold" is its decision: a worklist sorted
+by p is sorted by how near each study is to being flagged.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Evidence(NamedTuple):
+    """probability: of the study, [0, 1]. voted: indices of the images that decided."""
+
+    probability: float
+    voted: tuple[int, ...]
+
+
+Aggregation = Callable[[Sequence[float], float], Evidence]
+
+
+def alo(probabilities: Sequence[float], threshold: float) -> Evidence:
+    """At least one: the study is as suspicious as its most suspicious image.
+
+    Every image at or above the threshold decides alone, so all of them voted; in
+    a study below it, the most suspicious image did.
+    """
+    highest = max(probabilities)
+    bar = min(threshold, highest)
+    return Evidence(highest, _where(probabilities, lambda p: p >= bar))
+
+
+def majority(probabilities: Sequence[float], threshold: float) -> Evidence:
+    """More than half: the highest threshold that more than half of the images reach.
+
+    That is the median of an odd number of images and the lower median of an even
+    one, so a tie does not flag. The images of the winning side voted.
+    """
+    middle = sorted(probabilities, reverse=True)[len(probabilities) // 2]
+    flagged = middle >= threshold
+    return Evidence(
+        middle, _where(probabilities, lambda p: (p >= threshold) == flagged)
+    )
+
+
+AGGREGATIONS: dict[str, Aggregation] = {"alo": alo, "majority": majority}
+
+
+def _where(
+    probabilities: Sequence[float], holds: Callable[[float], bool]
+) -> tuple[int, ...]:
+    return tuple(i for i, p in enumerate(probabilities) if holds(p))

@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.aggregate import AGGREGATIONS, alo, majority
+
+chances = st.floats(0, 1)
+studies = st.lists(chances, min_size=1, max_size=9)
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATIONS.values(), ids=AGGREGATIONS)
+class TestEveryAggregation:
+    """What the reader relies on, whatever the rule."""
+
+    @given(studies, chances)
+    def test_the_probability_is_that_of_an_image_that_voted(
+        self, aggregate, images, threshold
+    ):
+        evidence = aggregate(images, threshold)
+        assert evidence.probability in [images[i] for i in evidence.voted]
+
+    @given(studies, chances)
+    def test_voters_stand_on_the_side_of_the_decision(
+        self, aggregate, images, threshold
+    ):
+        evidence = aggregate(images, threshold)
+        flagged = evidence.probability >= threshold
+        assert all((images[i] >= threshold) == flagged for i in evidence.voted)
+
+    @given(studies, chances, chances)
+    def test_the_probability_does_not_depend_on_the_threshold(
+        self, aggregate, images, one, other
+    ):
+        assert aggregate(images, one)[0] == aggregate(images, other)[0]
+
+    @given(studies)
+    def test_the_order_of_the_images_does_not_matter(self, aggregate, images):
+        turned = aggregate(images[::-1], 0.5)
+        assert turned.probability == aggregate(images, 0.5).probability
+
+    @given(chances, chances)
+    def test_a_single_image_is_the_study(self, aggregate, image, threshold):
+        assert aggregate([image], threshold) == (image, (0,))
+
+
+@given(studies, chances)
+def test_at_least_one_positive_image_flags_the_study(images, threshold):
+    flagged = alo(images, threshold).probability >= threshold
+    assert flagged == any(p >= threshold for p in images)
+
+
+@given(studies, chances)
+def test_more_than_half_of_the_images_are_needed_for_a_majority(images, threshold):
+    flagged = majority(images, threshold).probability >= threshold
+    assert flagged == (sum(p >= threshold for p in images) > len(images) / 2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "images", "probability", "voted"),
+    [
+        (alo, [0.1, 0.9, 0.6], 0.9, (1, 2)),
+        (alo, [0.1, 0.4, 0.3], 0.4, (1,)),
+        (majority, [0.1, 0.9, 0.6], 0.6, (1, 2)),
+        (majority, [0.9, 0.2], 0.2, (1,)),
+        (majority, [0.9, 0.8, 0.1, 0.2], 0.2, (2, 3)),
+    ],
+)
+def test_who_voted_at_a_threshold_of_one_half(rule, images, probability, voted):
+    assert rule(images, 0.5) == (probability, voted)
