@@ -1,0 +1,86 @@
+"""What the viewer fetches: the study as JSON, original DICOM files, overlays."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO
+
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import condition, require_safe
+from rest_framework.renderers import JSONRenderer
+
+from clinic.models import Instance, Overlay, Study
+from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
+from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, roles
+from clinic.serializers import StudySerializer
+
+CHUNK = 1 << 18  # bytes
+
+
+def _shape(request: HttpRequest, pk: int) -> bytes:
+    """The study as JSON; rendered once a request."""
+    if not hasattr(request, "shape"):
+        study = get_object_or_404(Study, pk=pk)
+        request.shape = JSONRenderer().render(StudySerializer(study).data)
+    return request.shape
+
+
+def _etag(request: HttpRequest, pk: int) -> str:
+    return f'"{hashlib.sha256(_shape(request, pk)).hexdigest()[:16]}"'
+
+
+@roles(RADIOLOGIST, ADMINISTRATOR)
+@require_safe
+@condition(etag_func=_etag)
+def study(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the study page shows; 304 while nothing of it has changed."""
+    return HttpResponse(_shape(request, pk), content_type="application/json")
+
+
+class _Stream:
+    """The chunks of an open file; closing it hands the PACS its connection back."""
+
+    def __init__(self, file: BinaryIO, closing: ExitStack) -> None:
+        self.file, self.close = file, closing.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(CHUNK), b"")
+
+
+@roles(RADIOLOGIST, ADMINISTRATOR)
+@require_safe
+def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The stored DICOM file, byte for byte, as the PACS has it."""
+    instance = get_object_or_404(Instance, pk=pk)
+    closing = ExitStack()
+    try:
+        file = closing.enter_context(open_pacs().open(instance.pacs_id))
+    except GoneFromPacs:
+        return _sentence("The PACS has this image no more.", 410)
+    except PacsUnavailable:
+        return _sentence("The PACS does not answer; the image is kept there.", 503)
+    response = StreamingHttpResponse(_Stream(file, closing), "application/dicom")
+    response["Content-Length"] = file.size
+    return response
+
+
+@roles(RADIOLOGIST, ADMINISTRATOR)
+@require_safe
+def overlay(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """A relevance map: an RGBA PNG that covers the whole frame."""
+    kept = get_object_or_404(Overlay, pk=pk)
+    try:
+        return FileResponse(kept.png.open("rb"), content_type="image/png")
+    except FileNotFoundError:
+        return _sentence("The file of this overlay is missing.", 410)
+
+
+def _sentence(text: str, status: int) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,169 @@
+"""Shapes at the edge: a study as the study page sees it, a verdict as it is sent."""
+
+from django.urls import reverse
+from pydicom.uid import UID
+from rest_framework import serializers
+
+from clinic.models import ImageReading, Instance, Overlay, Prediction, Review, Study
+
+# PS3.4 B.5: storage classes of single grey pictures that a viewport can draw.
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+PICTURES = {
+    STORAGE + suffix
+    for suffix in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "4")
+    + ("6.1", "7", "12.1", "12.2")
+}
+AGGREGATIONS = {
+    "alo": "at least one image: the highest decides",
+    "majority": "majority of the images",
+}
+MOMENT = "%Y-%m-%d %H:%M"
+
+
+class OverlaySerializer(serializers.ModelSerializer):
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Overlay
+        fields = ("url", "rows", "columns", "peak")
+
+    def get_url(self, overlay: Overlay) -> str:
+        return reverse("overlay", args=[overlay.pk])
+
+
+class PredictionSerializer(serializers.ModelSerializer):
+    model = serializers.CharField(source="model.name")
+    digest = serializers.CharField(source="model.digest")
+    aggregation = serializers.SerializerMethodField()
+    explanation_words = serializers.CharField(source="get_explanation_display")
+    created = serializers.DateTimeField(format=MOMENT)
+    superseded_at = serializers.DateTimeField(format=MOMENT)
+
+    class Meta:
+        model = Prediction
+        fields = ("pk", "revision", "state", "reason", "probability", "threshold")
+        fields += ("flagged", "aggregation", "model", "digest", "created")
+        fields += ("superseded_at", "explanation", "explanation_words")
+        fields += ("explanation_reason",)
+
+    def get_aggregation(self, prediction: Prediction) -> str:
+        return AGGREGATIONS.get(prediction.aggregation, prediction.aggregation)
+
+
+class ReviewSerializer(serializers.ModelSerializer):
+    by = serializers.SerializerMethodField()
+    words = serializers.CharField(source="get_verdict_display")
+    created = serializers.DateTimeField(format=MOMENT)
+    revision = serializers.IntegerField(source="prediction.revision")
+
+    class Meta:
+        model = Review
+        fields = ("pk", "verdict", "words", "by", "created", "comment", "boxes")
+        fields += ("revision", "overlay_shown")
+
+    def get_by(self, review: Review) -> str:
+        return review.radiologist.get_full_name() or review.radiologist.username
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """One instance with what the current prediction says of it.
+
+    context["readings"]: instance pk -> ImageReading. `shown`: whether a viewport
+    can draw it; where not, `reason` says why.
+    """
+
+    url = serializers.SerializerMethodField()
+    label = serializers.SerializerMethodField()
+    shown = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Instance
+        fields = ("pk", "uid", "revision", "url", "label", "shown")
+
+    def get_url(self, instance: Instance) -> str:
+        return reverse("dicom", args=[instance.pk])
+
+    def get_label(self, instance: Instance) -> str:
+        series = instance.series
+        return series.description or series.body_part or series.modality or "Image"
+
+    def get_shown(self, instance: Instance) -> bool:
+        reading = self.context["readings"].get(instance.pk)
+        unreadable = reading and reading.state == Prediction.State.UNREADABLE
+        return instance.sop_class in PICTURES | {""} and not unreadable
+
+    def to_representation(self, instance: Instance) -> dict:
+        shape = super().to_representation(instance)
+        reading = self.context["readings"].get(instance.pk)
+        return shape | (_said(reading) if reading else _not_said(instance, shape))
+
+
+def _said(reading: ImageReading) -> dict:
+    overlays = {o.method: OverlaySerializer(o).data for o in reading.overlays.all()}
+    return {
+        "state": reading.state,
+        "reason": reading.reason,
+        "probability": reading.probability,
+        "voted": reading.voted,
+        "overlays": overlays,
+    }
+
+
+def _not_said(instance: Instance, shape: dict) -> dict:
+    name = UID(instance.sop_class).name
+    reason = "" if shape["shown"] else f"{name or 'This object'} holds no radiograph."
+    return {
+        "state": "waiting" if shape["shown"] else "no_picture",
+        "reason": reason,
+        "probability": None,
+        "voted": False,
+        "overlays": {},
+    }
+
+
+class StudySerializer(serializers.ModelSerializer):
+    """Everything on the study page that may change while it is open."""
+
+    state_words = serializers.CharField(source="get_state_display")
+
+    class Meta:
+        model = Study
+        fields = ("pk", "revision", "state", "state_words", "reason", "notices")
+
+    def to_representation(self, study: Study) -> dict:
+        predictions = list(study.predictions.select_related("model").order_by("-pk"))
+        current = next((p for p in predictions if p.superseded_at is None), None)
+        earlier = [p for p in predictions if p.superseded_at is not None]
+        reviews = Review.objects.filter(prediction__study=study).order_by("-pk")
+        reviews = reviews.select_related("radiologist", "prediction")
+        return super().to_representation(study) | {
+            "prediction": current and PredictionSerializer(current).data,
+            "earlier": PredictionSerializer(earlier, many=True).data,
+            "images": _images(study, current),
+            "reviews": ReviewSerializer(reviews, many=True).data,
+        }
+
+
+def _images(study: Study, prediction: Prediction | None) -> list[dict]:
+    readings = ImageReading.objects.filter(prediction=prediction)
+    readings = readings.prefetch_related("overlays") if prediction else []
+    instances = Instance.objects.filter(series__study=study).select_related("series")
+    instances = instances.order_by("series__number", "number", "uid")
+    known = {reading.instance_id: reading for reading in readings}
+    return ImageSerializer(instances, many=True, context={"readings": known}).data
+
+
+class VerdictSerializer(serializers.Serializer):
+    """A verdict as the form sends it; what it means is `review.submit`'s to judge."""
+
+    prediction = serializers.IntegerField()
+    verdict = serializers.ChoiceField(
+        Review.Verdict,
+        error_messages={
+            "required": "Choose a verdict first.",
+            "invalid_choice": "Choose fracture, no fracture or unsure.",
+        },
+    )
+    boxes = serializers.JSONField(binary=True, default="[]")
+    comment = serializers.CharField(allow_blank=True, max_length=4000, default="")
+    overlay_shown = serializers.BooleanField(default=False)

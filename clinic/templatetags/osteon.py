@@ -1,0 +1,59 @@
+"""How pages write names, figures and the way to the bundle."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from django import template
+from django.conf import settings
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+ENTRY = "src/main.ts"
+NOT_BUILT = (
+    "The front end of Osteon is not built, so this page cannot work. Remedy: start "
+    "Osteon with ./run, or run “npm ci && npm run build” in frontend/."
+)
+
+
+@lru_cache(maxsize=4)
+def _manifest(path: Path, modified: float) -> dict:
+    return json.loads(path.read_text())
+
+
+@register.simple_tag
+def bundle() -> SafeString:
+    """The tags that load script and style, or the sentence that they are missing."""
+    path = settings.BASE_DIR / "frontend" / "dist" / ".vite" / "manifest.json"
+    try:
+        entry = _manifest(path, path.stat().st_mtime)[ENTRY]
+    except FileNotFoundError:
+        return format_html('<p class="trouble" role="alert">{}</p>', NOT_BUILT)
+    styles = [(static(name),) for name in entry.get("css", [])]
+    return format_html(
+        '{}<script type="module" src="{}"></script>',
+        format_html_join("", '<link rel="stylesheet" href="{}">', styles),
+        static(entry["file"]),
+    )
+
+
+@register.filter
+def person(name: str) -> str:
+    """A DICOM person name as people write it: "Doe^Jane^M^Dr" -> "Doe, Jane M"."""
+    written = next((part for part in (name or "").split("=") if part.strip("^ ")), "")
+    family, *given = [part.strip() for part in written.split("^")[:3]]
+    return ", ".join(filter(None, [family, " ".join(filter(None, given))]))
+
+
+@register.filter
+def percent(probability: float | None) -> str:
+    """[0, 1] as whole per cent; what is neither 0 nor 1 is not rounded to it."""
+    if probability is None:
+        return "–"
+    if 0 < probability < 0.005:
+        return "< 1 %"
+    if 0.995 <= probability < 1:
+        return "> 99 %"
+    return f"{probability * 100:.0f} %"
