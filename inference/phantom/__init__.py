@@ -1,67 +1,11 @@
 """Synthetic wrist radiographs whose fractures are known, as arrays and as DICOM.
 
-They feed the demonstration, the tests and pre-training. Nothing here is a
-measurement of a person: bones are drawn as outlines, thickened to tubes and
-projected, so that edges are bright and marrow is not.
+They feed the demonstration, the tests and pre-training. Nothing here measures a
+person: bones are drawn as outlines, thickened to tubes and projected, so that
+edges are bright and marrow is not.
 """
 
-from dataclasses import dataclass
+from inference.phantom.examination import study
+from inference.phantom.radiograph import Phantom, phantom
 
-import numpy as np
-
-from inference.phantom.exposure import FULL, collimate, expose, exposure, letter
-from inference.phantom.scene import Subject, draw, stream
-
-__all__ = ["Phantom", "phantom"]
-
-
-@dataclass(frozen=True)
-class Phantom:
-    """One synthetic radiograph.
-
-    pixels: uint16 (rows, columns), 12 bits, dense is bright unless inverted.
-    box: x, y, width, height in pixels around the break, or None.
-    landmarks: name -> (x, y) in pixels, inside the image or not. With two
-    wrists they are those of the one that may be broken.
-    """
-
-    pixels: np.ndarray
-    fractured: bool
-    box: tuple[int, int, int, int] | None
-    landmarks: dict[str, tuple[float, float]]
-
-
-def phantom(
-    seed: int,
-    *,
-    view: str = "pa",
-    fractured: bool | None = None,
-    rows: int = 512,
-    columns: int = 400,
-    cast: bool = False,
-    metal: bool = False,
-    both_wrists: bool = False,
-    inverted: bool = False,
-    rotated: float = 0.0,
-    noise: float = 1.0,
-    framed: bool = False,
-) -> Phantom:
-    """Draw the wrist that `seed` stands for; the same arguments, the same bytes.
-
-    view: "pa" or "lateral". fractured: None lets the seed decide. rotated:
-    degrees clockwise from fingers up. noise: of the usual amount. A fracture
-    changes nothing but its surroundings.
-    """
-    if fractured is None:
-        fractured = bool(stream(seed, "fractured").random() < 0.5)
-    subject = Subject(seed, view, fractured, cast, metal, both_wrists, rotated)
-    drawing = draw(subject, (rows, columns))
-    rng = stream(seed, "exposure", view)
-    image = expose(drawing.lost, (rows, columns), exposure(rng), noise, rng)
-    if framed:
-        collimate(image, stream(seed, "frame", view))
-    caption = f"PHANTOM {seed:04d}" if framed else ""
-    letter(image, drawing.side, caption, stream(seed, "letter", view))
-    pixels = np.rint(np.clip(image, 0, 1) * FULL).astype(np.uint16)
-    shown = FULL - pixels if inverted else pixels
-    return Phantom(shown, fractured, drawing.box, drawing.landmarks)
+__all__ = ["Phantom", "phantom", "study"]

@@ -11,6 +11,7 @@ FULL = 4095
 @dataclass(frozen=True)
 class Exposure:
     """base: level of unshielded air. knee: beam lost at 63 % of full brightness.
+    contrast: exponent of the tone curve; above 1, flesh darkens more than bone.
 
     heel: slope of the beam, (x, y), over the plate. grain: noise of the open
     beam. fog: scattered share. blur: in pixels of the finished image.
@@ -18,6 +19,7 @@ class Exposure:
 
     base: float
     knee: float
+    contrast: float
     heel: tuple[float, float]
     grain: float
     fog: float
@@ -27,7 +29,8 @@ class Exposure:
 def exposure(rng: np.random.Generator) -> Exposure:
     return Exposure(
         base=rng.uniform(0.03, 0.16),
-        knee=rng.uniform(1.3, 2.3),
+        knee=rng.uniform(1.2, 2.4),
+        contrast=rng.uniform(0.9, 1.35),
         heel=(rng.normal(0, 0.05), rng.normal(0, 0.05)),
         grain=rng.uniform(0.008, 0.022),
         fog=rng.uniform(0.03, 0.1),
@@ -56,8 +59,8 @@ def expose(
     # Fewer photons behind the bone: noise grows with what was lost.
     grain = rng.standard_normal(shape, np.float32)
     lost += grain * np.exp(lost * 0.42) * np.float32(settings.grain * noise)
-    toned = 1 - np.exp(-np.maximum(lost, -0.1) / np.float32(settings.knee))
-    return settings.base + (1 - settings.base) * toned
+    toned = 1 - np.exp(-np.maximum(lost, 0) / np.float32(settings.knee))
+    return settings.base + (1 - settings.base) * toned**settings.contrast
 
 
 def _stripes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

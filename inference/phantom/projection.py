@@ -8,7 +8,7 @@ import numpy as np
 from inference.phantom.fracture import Fracture, scored, slipped, trace
 from inference.phantom.skeleton import Bone, rotation
 
-COMPACT, SPONGY, FLESH = 0.085, 0.021, 0.0225  # lost per mm (natural logarithm)
+COMPACT, SPONGY, FLESH = 0.098, 0.024, 0.0285  # lost per mm (natural logarithm)
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ def flesh(
             thick = max(round(width * half.pitch), 1)
             cv2.polylines(mask, [_fixed(half(part))], False, 255, thick, cv2.LINE_8, 4)
     # Webs between fingers are round, and so is a wrist.
-    mask = cv2.GaussianBlur(mask, (0, 0), 2.2 * half.pitch)
+    mask = cv2.GaussianBlur(mask, (0, 0), 1.6 * half.pitch)
     inside = cv2.distanceTransform((mask > 127).view(np.uint8), cv2.DIST_L2, 3)
-    inside = cv2.GaussianBlur(inside, (0, 0), 1.1 * half.pitch) / np.float32(half.pitch)
-    thickness = 4.9 * depth * np.power(20 * np.tanh(inside / 20), 0.6)
+    inside = cv2.GaussianBlur(inside, (0, 0), 0.55 * half.pitch) / np.float32(
+        half.pitch
+    )
+    thickness = 7.2 * depth * np.sqrt(20 * np.tanh(inside / 20))
     lost = cv2.resize(thickness * np.float32(FLESH), shape[::-1])
     return lost, mask > 127
 
@@ -102,7 +104,8 @@ def _tube(
     radius = np.float32(min(bone.radius, float(deep.max()) + 0.1))
     outer = _chord(deep, radius)
     inner = _chord(deep - wall, np.maximum(radius - wall, 0.2))
-    spongy = SPONGY * (1 + 0.34 * texture * np.clip(1.5 - wall / 2, 0.35, 1))
+    marrow = (wall - bone.cortex[0]) / np.float32(max(np.ptp(bone.cortex), 0.5))
+    spongy = SPONGY * (1 - 0.55 * marrow) * (1 + 0.21 * texture)
     return COMPACT * (outer - inner) + spongy * inner
 
 

@@ -18,7 +18,7 @@ MARKED = ("radius", "ulna", "lunate", "capitate", "metacarpal_3", "metacarpal_5"
 
 @dataclass(frozen=True)
 class Subject:
-    """What to draw; see `inference.phantom.phantom`."""
+    """What to draw; see `radiograph.phantom`."""
 
     seed: int
     view: str
@@ -32,12 +32,13 @@ class Subject:
 @dataclass(frozen=True)
 class Drawing:
     """lost: float32, beam lost, at most FINEST rows. box, landmarks: in pixels of
-    the finished image. side: "L" or "R"."""
+    the finished image. side: "L" or "R". spacing: mm a finished pixel."""
 
     lost: np.ndarray
     box: tuple[int, int, int, int] | None
     landmarks: dict[str, tuple[float, float]]
     side: str
+    spacing: float
 
 
 def stream(seed: int, *purpose: str) -> np.random.Generator:
@@ -65,6 +66,7 @@ def draw(subject: Subject, shape: tuple[int, int]) -> Drawing:
         None if line is None else _box(line, factor, places[0].pitch),
         _landmarks(bones, places[0].scaled(factor)),
         "R" if owner.right else "L",
+        1 / (places[0].pitch * factor),
     )
 
 
@@ -123,9 +125,9 @@ def _trabeculae(subject: Subject, shape: tuple[int, int], place: Pose) -> np.nda
     rng = stream(subject.seed, "texture", subject.view)
     pitch = place.pitch
     grain = rng.standard_normal(shape, np.float32)
-    fine = cv2.GaussianBlur(grain, (0, 0), 0.34 * pitch, sigmaY=0.62 * pitch)
-    coarse = cv2.GaussianBlur(fine, (0, 0), 1.5 * pitch)
-    bands = fine - 0.8 * coarse
+    fine = cv2.GaussianBlur(grain, (0, 0), 0.17 * pitch, sigmaY=0.4 * pitch)
+    coarse = cv2.GaussianBlur(grain, (0, 0), 0.9 * pitch, sigmaY=2.2 * pitch)
+    bands = fine / max(float(fine.std()), 1e-6) + 0.6 * coarse / float(coarse.std())
     centre = (shape[1] / 2, shape[0] / 2)
     turn = cv2.getRotationMatrix2D(centre, -subject.rotated, 1)
     bands = cv2.warpAffine(bands, turn, shape[::-1], borderMode=cv2.BORDER_REFLECT)

@@ -101,7 +101,7 @@ RAYS = {
     },
 }
 GIRTH = {  # half widths at base, shaft and head
-    0: (7.2, 4.1, 6.9),
+    0: (6.9, 4.0, 6.9),
     1: (6.5, 4.0, 4.9),
     2: (5.2, 3.4, 4.2),
     3: (4.6, 2.2, 3.0),
@@ -112,6 +112,7 @@ ARM = {
     "lateral": "-25,300 -25,110 -20,55 -17,15 -15,-12 -13,-40 -13,-75 -14,-100 "
     "-4,-112 8,-110 14,-90 21,-60 22,-30 18,-8 18,12 22,55 27,110 27,300",
 }
+SNUG = 1.09  # carpal bones leave little room between them
 GROWTH = 0.046  # where radius and ulna grow, as a share of what is drawn of them
 NAMES = ("metacarpal", "proximal_phalanx", "middle_phalanx", "distal_phalanx")
 
@@ -155,7 +156,7 @@ def _forearm(name: str, outline: str, radius: float) -> Bone:
     foot = points[[0, -1]].mean(axis=0)
     middle = points[np.abs(points[:, 1]) < 14].mean(axis=0)
     axis = np.array([[middle[0], points[:, 1].min()], foot])
-    return Bone(name, smooth(points), axis, (0.55, 2.5), radius, physis=GROWTH)
+    return Bone(name, smooth(points), axis, (0.8, 2.6), radius, physis=GROWTH)
 
 
 def _carpal(
@@ -166,8 +167,8 @@ def _carpal(
     cos, sin = np.cos(angle), np.sin(angle)
     box = np.stack(
         [
-            wide * np.sign(cos) * np.abs(cos) ** (2 / square),
-            tall * np.sign(sin) * np.abs(sin) ** (2 / square),
+            SNUG * wide * np.sign(cos) * np.abs(cos) ** (2 / square),
+            SNUG * tall * np.sign(sin) * np.abs(sin) ** (2 / square),
         ],
         axis=1,
     )
@@ -176,7 +177,7 @@ def _carpal(
     spin = rotation(turn).T
     place = np.array([x, y])
     radius = min(wide, tall)
-    return Bone(name, box @ spin + place, long @ spin + place, (0.6, 0.7), radius)
+    return Bone(name, box @ spin + place, long @ spin + place, (0.75, 0.9), radius)
 
 
 def _ray(finger: int, joints: np.ndarray) -> list[Bone]:
@@ -206,7 +207,7 @@ def _long(
     edge = np.concatenate(
         [spine + across * w[:, None], (spine - across * w[:, None])[::-1]]
     )
-    return Bone(name, smooth(edge), np.stack([start, end]), (0.5, shaft * 0.42), shaft)
+    return Bone(name, smooth(edge), np.stack([start, end]), (0.7, shaft * 0.44), shaft)
 
 
 def _varied(bone: Bone, rng: np.random.Generator) -> Bone:
