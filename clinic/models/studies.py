@@ -9,6 +9,8 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from clinic.models.predictions import Prediction
 
+NOTICES_KEPT = 50
+
 
 class PacsCursor(models.Model):
     """How far the changes feed was taken in, and how the PACS is. One row."""
@@ -125,6 +127,12 @@ class Study(models.Model):
     def prediction(self) -> "Prediction | None":
         """The one that counts now."""
         return self.predictions.filter(superseded_at=None).first()
+
+    def notice(self, code: str, text: str) -> None:
+        """Add, unsaved, something a reader must know; the newest are kept."""
+        now = timezone.now().isoformat()
+        self.notices = [*self.notices, {"at": now, "code": code, "text": text}]
+        self.notices = self.notices[-NOTICES_KEPT:]
 
 
 class Series(models.Model):

@@ -1,0 +1,48 @@
+"""From primary keys to messages that wake a worker. Losing one loses nothing.
+
+A broker that is away costs one short attempt, then silence for a while: intake
+must go on meanwhile, and whoever rings again later rings for the same rows.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+
+from celery import Task
+from kombu.exceptions import OperationalError
+
+from clinic.celery import app
+
+SILENCE = 5.0  # seconds for which a bell that did not ring is left alone
+
+log = logging.getLogger(__name__)
+
+
+class Doorbell:
+    """One process's way to the workers; tells once per outage that it is cut."""
+
+    def __init__(self) -> None:
+        # kombu would try the connection again for six seconds (its own policy,
+        # whatever CELERY_TASK_PUBLISH_RETRY says).
+        app.conf.broker_transport_options["max_retries"] = 0
+        self.quiet_until = 0.0
+        self.cut = False
+
+    def ring(self, task: Task, keys: Iterable[int]) -> None:
+        """Send one message a key, or none of the rest if the broker is away."""
+        if time.monotonic() < self.quiet_until:
+            return
+        try:
+            for key in keys:
+                task.delay(key)
+                self._note(cut=False)
+        except OperationalError as error:
+            self.quiet_until = time.monotonic() + SILENCE
+            self._note(cut=True, why=error)
+
+    def _note(self, *, cut: bool, why: object = "") -> None:
+        if cut and not self.cut:
+            log.warning("The broker is away; studies wait in the database: %s", why)
+        if self.cut and not cut:
+            log.info("The broker answers again")
+        self.cut = cut

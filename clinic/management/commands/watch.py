@@ -1,0 +1,60 @@
+"""`manage.py watch`: takes in what the PACS received, and rings for what is due.
+
+A process of its own rather than a periodic task: intake goes on while the broker
+is away, and the sweeper rings again for whatever nobody has begun.
+"""
+
+import logging
+import signal
+import threading
+import time
+
+from django.core.management.base import BaseCommand
+from django.db import OperationalError, close_old_connections
+
+from clinic import intake, tasks
+from clinic.doorbell import Doorbell
+from clinic.models import Prediction
+from clinic.pacs import Pacs, open_pacs
+
+PAUSE = 0.25  # seconds between two looks at the feed
+SWEEP = 5.0  # seconds between two looks for explanations that nobody works on
+AT_ONCE = 16  # explanations rung for in one sweep
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Take in what the PACS receives and have it read, until told to stop."
+
+    def handle(self, **_: object) -> None:
+        stop = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stop.set())
+        watcher = Watcher(open_pacs())
+        while not stop.is_set():
+            watcher.look()
+            stop.wait(PAUSE)
+
+
+class Watcher:
+    def __init__(self, pacs: Pacs) -> None:
+        self.pacs, self.bell = pacs, Doorbell()
+        self.swept = time.monotonic()
+
+    def look(self) -> None:
+        """Take in, ring. A database that is away is waited for, like the others."""
+        close_old_connections()
+        try:
+            due = intake.sync(self.pacs)
+            self.bell.ring(tasks.read_study, [study.pk for study in due])
+            if time.monotonic() - self.swept > SWEEP:
+                self.sweep()
+        except OperationalError as error:
+            log.warning("The database is away or busy: %s", error)
+
+    def sweep(self) -> None:
+        """Ring for explanations whose bell was lost."""
+        self.swept = time.monotonic()
+        lost = Prediction.objects.unexplained().values_list("pk", flat=True)
+        self.bell.ring(tasks.explain_prediction, lost[:AT_ONCE])

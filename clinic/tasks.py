@@ -1,0 +1,71 @@
+"""What runs in the background. A task fetches a row and calls one function.
+
+`reading` is imported inside its tasks, on purpose: torch sits behind it, and the
+web process enqueues tasks without ever paying for it. Nothing is retried here: the
+row says what is still to be done, and `manage.py watch` rings again.
+"""
+
+import faulthandler
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery import shared_task
+from django.conf import settings
+
+from clinic.models import Prediction, Study
+from clinic.pacs import PacsUnavailable, open_pacs
+
+log = logging.getLogger(__name__)
+
+
+@shared_task
+def read_study(study_id: int) -> None:
+    """Have the active model read one study, and its reading explained."""
+    from clinic import reading
+
+    study = Study.objects.filter(pk=study_id).first()
+    if study is None:
+        return
+    with _within_the_lease(), _pacs_may_be_away(f"study {study_id}"):
+        prediction = reading.read(study=study, pacs=open_pacs())
+        if prediction and prediction.explanation == Prediction.Explanation.WAITING:
+            explain_prediction.delay_on_commit(prediction.pk)
+
+
+@shared_task
+def explain_prediction(prediction_id: int) -> None:
+    """Compute the overlays of one prediction."""
+    from clinic import reading
+
+    prediction = Prediction.objects.filter(pk=prediction_id).first()
+    if prediction is None:
+        return
+    with _within_the_lease(), _pacs_may_be_away(f"prediction {prediction_id}"):
+        reading.explain(prediction=prediction, pacs=open_pacs())
+
+
+@contextmanager
+def _within_the_lease() -> Iterator[None]:
+    """End the whole process when the work outlasts its lease.
+
+    Celery's time limits do nothing in a solo worker, and no exception gets through
+    a decoder that hangs. The stack starts the worker again, the sweeper rings
+    again, and the attempts on the row keep a poisonous study from going round.
+    """
+    faulthandler.dump_traceback_later(
+        settings.LEASE_SECONDS, exit=True, file=sys.__stderr__
+    )
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def _pacs_may_be_away(what: str) -> Iterator[None]:
+    try:
+        yield
+    except PacsUnavailable as error:
+        log.warning("The PACS is away, %s waits: %s", what, error)
