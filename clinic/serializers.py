@@ -1,18 +1,12 @@
 """Shapes at the edge: a study as the study page sees it, a verdict as it is sent."""
 
+from django.db.models import F
 from django.urls import reverse
 from pydicom.uid import UID
 from rest_framework import serializers
 
 from clinic.models import ImageReading, Instance, Overlay, Prediction, Review, Study
 
-# PS3.4 B.5: storage classes of single grey pictures that a viewport can draw.
-STORAGE = "1.2.840.10008.5.1.4.1.1."
-PICTURES = {
-    STORAGE + suffix
-    for suffix in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "4")
-    + ("6.1", "7", "12.1", "12.2")
-}
 AGGREGATIONS = {
     "alo": "at least one image: the highest decides",
     "majority": "majority of the images",
@@ -90,7 +84,7 @@ class ImageSerializer(serializers.ModelSerializer):
     def get_shown(self, instance: Instance) -> bool:
         reading = self.context["readings"].get(instance.pk)
         unreadable = reading and reading.state == Prediction.State.UNREADABLE
-        return instance.sop_class in PICTURES | {""} and not unreadable
+        return instance.role == Instance.Role.IMAGE and not unreadable
 
     def to_representation(self, instance: Instance) -> dict:
         shape = super().to_representation(instance)
@@ -110,8 +104,8 @@ def _said(reading: ImageReading) -> dict:
 
 
 def _not_said(instance: Instance, shape: dict) -> dict:
-    name = UID(instance.sop_class).name
-    reason = "" if shape["shown"] else f"{name or 'This object'} holds no radiograph."
+    kind = UID(instance.sop_class).name or "This object"
+    reason = "" if shape["shown"] else f"Not an image: {kind}."
     return {
         "state": "waiting" if shape["shown"] else "no_picture",
         "reason": reason,
@@ -148,7 +142,13 @@ def _images(study: Study, prediction: Prediction | None) -> list[dict]:
     readings = ImageReading.objects.filter(prediction=prediction)
     readings = readings.prefetch_related("overlays") if prediction else []
     instances = Instance.objects.filter(series__study=study).select_related("series")
-    instances = instances.order_by("series__number", "number", "uid")
+    instances = instances.exclude(role=Instance.Role.OWN)
+    instances = instances.order_by(
+        F("series__number").asc(nulls_last=True),
+        F("number").asc(nulls_last=True),
+        "uid",
+        "pk",
+    )
     known = {reading.instance_id: reading for reading in readings}
     return ImageSerializer(instances, many=True, context={"readings": known}).data
 
@@ -157,6 +157,7 @@ class VerdictSerializer(serializers.Serializer):
     """A verdict as the form sends it; what it means is `review.submit`'s to judge."""
 
     prediction = serializers.IntegerField()
+    seen_revision = serializers.IntegerField(min_value=1)
     verdict = serializers.ChoiceField(
         Review.Verdict,
         error_messages={

@@ -116,6 +116,10 @@ class Page:
     token: str
 
     @property
+    def here(self) -> str:
+        return self.query.at(self.number)
+
+    @property
     def earlier(self) -> str:
         return self.query.at(self.number - 1) if self.number > 1 else ""
 
@@ -168,7 +172,7 @@ def next_open(*, besides: list[int]) -> Study | None:
 
 def _count_images(studies: list[Study]) -> None:
     counts = dict(
-        Instance.objects.filter(series__study__in=studies)
+        Instance.objects.filter(role=Instance.Role.IMAGE, series__study__in=studies)
         .values_list("series__study")
         .annotate(Count("pk"))
     )

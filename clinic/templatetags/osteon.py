@@ -57,3 +57,34 @@ def percent(probability: float | None) -> str:
     if 0.995 <= probability < 1:
         return "> 99 %"
     return f"{probability * 100:.0f} %"
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name of code as people read it: "not_ours" -> "not ours"."""
+    return name.replace("_", " ")
+
+
+@register.filter
+def figures(card: dict) -> list[tuple[str, list[tuple[str, object]]]]:
+    """A model's card as (heading, [(name, value)]), whatever it measures."""
+    plain = [(words(k), v) for k, v in card.items() if not isinstance(v, dict | list)]
+    nested = [(words(k), _flat(v)) for k, v in card.items() if isinstance(v, dict)]
+    return [(heading, rows) for heading, rows in [("Model", plain), *nested] if rows]
+
+
+def _flat(branch: dict, above: str = "") -> list[tuple[str, object]]:
+    rows = []
+    for key, value in branch.items():
+        name = f"{above}{words(str(key))}"
+        if isinstance(value, dict):
+            rows += _flat(value, f"{name}: ")
+        else:
+            rows.append((name, _written(value)))
+    return rows
+
+
+def _written(value: object) -> object:
+    if isinstance(value, list):
+        return " – ".join(str(_written(item)) for item in value)
+    return f"{value:.3g}" if isinstance(value, float) else value
