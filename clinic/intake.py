@@ -29,17 +29,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Page:
-    """What one stretch of the feed led to. gone: named there, and no more."""
+    """What one stretch of the feed led to. gone: named there, and no more.
+
+    last: the newest change that was seen, not the newest that is said to exist:
+    the cursor never passes what nobody looked at.
+    """
 
     since: int
     last: int
     done: bool
     instances: tuple[RemoteInstance, ...] = ()
     gone: tuple[str, ...] = ()
-
-    @property
-    def starts_over(self) -> bool:
-        return self.last < self.since
+    starts_over: bool = False
 
 
 def sync(pacs: Pacs, *, pages: int = 10) -> list[Study]:
@@ -89,7 +90,7 @@ def _fetch(pacs: Pacs, since: int) -> Page:
     """
     answer = pacs.changes(since)
     if answer.last < since:
-        return Page(since, answer.last, done=False)
+        return Page(since, 0, done=False, starts_over=True)
     found: dict[str, RemoteInstance] = {}
     gone = []
     for study_id in _named(answer.changes, "NewStudy"):
@@ -102,7 +103,8 @@ def _fetch(pacs: Pacs, since: int) -> Page:
             found[instance_id] = found.get(instance_id) or pacs.instance(instance_id)
         except GoneFromPacs:
             gone.append(instance_id)
-    return Page(since, answer.last, answer.done, tuple(found.values()), tuple(gone))
+    last = max((change.sequence for change in answer.changes), default=since)
+    return Page(since, last, answer.done, tuple(found.values()), tuple(gone))
 
 
 def _named(changes: Iterable[Change], kind: str) -> Iterator[str]:
@@ -121,11 +123,10 @@ def _keep(page: Page) -> bool:
         return False
     events = [audit.Event("pacs.gone", f"pacs/{id}") for id in page.gone]
     if page.starts_over:
-        log.warning("The PACS starts over at %d: taking all in again", page.last)
-        detail = {"before": page.since, "now": page.last}
-        events.append(audit.Event("pacs.restored", cursor, detail))
+        log.warning("The PACS starts over: taking all in again")
+        events.append(audit.Event("pacs.restored", cursor, {"before": page.since}))
     events += arrivals.take_in(page.instances)
-    _move(cursor, 0 if page.starts_over else page.last)
+    _move(cursor, page.last)
     audit.record_all(events)
     return not page.starts_over
 

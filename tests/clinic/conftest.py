@@ -5,6 +5,11 @@ import pytest
 from tests.clinic.factories import Shelf, make_prediction, make_study, make_user
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def radiologist(db):
     return make_user("radiologist")

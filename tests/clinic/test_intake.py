@@ -1,6 +1,7 @@
 """What came from the PACS, in whatever order, state and wording."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -464,7 +465,19 @@ class TestTroubleWithThePacs:
         assert Study.objects.count() == 4
         assert set(Study.objects.values_list("revision", flat=True)) == {1}
         event = AuditEvent.objects.get(action="pacs.restored")
-        assert event.detail["before"] > event.detail["now"]
+        assert event.detail["before"] > restored.sequence
+
+    def test_the_cursor_never_passes_what_it_was_not_shown(self, shelf):
+        """Whatever an answer without changes says of the newest one."""
+        shelf.put(sop="1")
+        intake.sync(shelf)
+        asked = shelf.changes
+        shelf.changes = lambda since: replace(asked(since), changes=(), done=True)
+        shelf.put(sop="2")
+        intake.sync(shelf)
+        shelf.changes = asked
+        intake.sync(shelf)
+        assert Instance.objects.count() == 2
 
     def test_an_emptied_pacs_is_no_endless_loop(self, shelf):
         shelf.put()

@@ -1,0 +1,161 @@
+"""Invariants that hold even for code that goes around the verbs."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+
+from clinic.models import (
+    AuditEvent,
+    Instance,
+    ModelVersion,
+    PacsCursor,
+    Prediction,
+    Review,
+    Study,
+)
+from tests.clinic.factories import (
+    add_instance,
+    make_model,
+    make_prediction,
+    make_review,
+    make_study,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def refused(write, *args, **kwargs):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        write(*args, **kwargs)
+
+
+class TestConstraints:
+    def test_only_one_model_serves(self):
+        make_model()
+        other = make_model(stage=ModelVersion.Stage.CANDIDATE)
+        refused(ModelVersion.objects.filter(pk=other.pk).update, stage="active")
+
+    def test_there_is_one_cursor(self):
+        PacsCursor.objects.create(pk=1)
+        refused(PacsCursor.objects.create, pk=2)
+
+    def test_one_prediction_is_current(self, prediction):
+        refused(make_prediction, prediction.study, revision=2)
+
+    def test_a_model_reads_a_revision_once(self, prediction):
+        Prediction.objects.update(superseded_at=prediction.created)
+        refused(make_prediction, prediction.study)
+
+    @pytest.mark.parametrize(
+        ("model", "change"),
+        [
+            (Study, {"state": "lost"}),
+            (Study, {"state": "failed", "reason": ""}),
+            (Prediction, {"state": "guessed"}),
+            (Prediction, {"state": "read", "probability": None}),
+            (Prediction, {"state": "not_ours", "reason": ""}),
+            (Prediction, {"explanation": "soon"}),
+            (ModelVersion, {"stage": "shadow"}),
+            (Instance, {"role": "film"}),
+        ],
+    )
+    def test_a_row_is_in_a_known_state_and_says_why(self, prediction, model, change):
+        refused(model.objects.update, **change)
+
+    def test_a_verdict_is_one_of_three(self, prediction, radiologist):
+        refused(make_review, prediction, radiologist, verdict="perhaps")
+
+    def test_an_object_has_one_row(self, study):
+        taken = Instance.objects.first()
+        refused(add_instance, study, pacs_id=taken.pacs_id)
+
+    def test_two_events_cannot_follow_the_same_one(self):
+        AuditEvent.objects.create(action="a", target="x", previous="0", digest="1")
+        refused(
+            AuditEvent.objects.create, action="b", target="x", previous="0", digest="2"
+        )
+
+
+class TestAppendOnly:
+    def test_a_review_is_neither_edited_nor_deleted(self, prediction, radiologist):
+        review = make_review(prediction, radiologist)
+        for attempt in (
+            review.save,
+            review.delete,
+            Review.objects.all().delete,
+            lambda: Review.objects.update(verdict="unsure"),
+        ):
+            with pytest.raises(TypeError, match="append-only"):
+                attempt()
+
+    def test_an_event_is_neither_edited_nor_deleted(self):
+        event = AuditEvent.objects.create(
+            action="a", target="x", previous="0", digest="1"
+        )
+        for attempt in (
+            event.save,
+            event.delete,
+            AuditEvent.objects.all().delete,
+            lambda: AuditEvent.objects.update(action="b"),
+        ):
+            with pytest.raises(TypeError, match="append-only"):
+                attempt()
+
+    def test_a_study_with_a_prediction_cannot_be_deleted(self, prediction):
+        with pytest.raises(ProtectedError):
+            prediction.study.delete()
+
+    def test_nor_a_person_who_judged(self, prediction, radiologist):
+        make_review(prediction, radiologist)
+        with pytest.raises(ProtectedError):
+            radiologist.delete()
+
+
+def test_the_latest_review_of_a_study_settles_it(radiologist):
+    one, two = make_prediction(), make_prediction()
+    make_review(one, radiologist, "fracture")
+    kept = make_review(one, radiologist, "no_fracture")
+    other = make_review(two, radiologist, "unsure")
+    assert set(Review.objects.settled()) == {kept, other}
+
+
+def test_images_come_in_the_order_people_look_at_them(study):
+    Instance.objects.all().delete()
+    last = add_instance(study, number=None)
+    second = add_instance(study, number=2)
+    first = add_instance(study, number=1)
+    add_instance(study, number=0, role=Instance.Role.OTHER)
+    assert list(Instance.objects.images()) == [first, second, last]
+
+
+def test_the_worklist_shows_flagged_then_oldest_then_judged(radiologist):
+    calm, flagged = make_prediction(probability=0.1), make_prediction(probability=0.9)
+    judged = make_prediction(probability=0.9)
+    make_review(judged, radiologist)
+    waiting = make_study()
+    order = [calm.study, waiting]
+    shown = list(Study.objects.for_worklist())
+    assert shown == [flagged.study, *order, judged.study]
+
+
+def test_the_worklist_walks_its_index():
+    make_study()
+    explained = Study.objects.for_worklist()[:50].explain()
+    if connection.vendor == "sqlite":
+        assert "worklist_order" in explained
+        assert "TEMP B-TREE" not in explained
+
+
+def test_what_is_not_explained_is_found_until_somebody_works_on_it(prediction):
+    waiting = Prediction.objects.filter(pk=prediction.pk)
+    assert not Prediction.objects.unexplained().exists()
+    waiting.update(explanation="waiting")
+    assert Prediction.objects.unexplained().get() == prediction
+    later = prediction.created.replace(year=prediction.created.year + 1)
+    waiting.update(explanation_lease=later)
+    assert not Prediction.objects.unexplained().exists()
+    earlier = prediction.created.replace(year=prediction.created.year - 1)
+    waiting.update(explanation_lease=earlier)
+    assert Prediction.objects.unexplained().exists()
+    waiting.update(superseded_at=prediction.created)
+    assert not Prediction.objects.unexplained().exists()
