@@ -1,0 +1,150 @@
+"""From scores and labels to a report: AUROC, accuracy, confusion, with intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Measure = Callable[[np.ndarray, np.ndarray], float]  # labels, scores
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value with its 90 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """How well a model does on data it has never seen.
+
+    cases: how many were judged, `fractured` of them positive. auroc_within: mean
+    AUROC inside the groups that hold both classes, weighted by their pairs; it
+    cannot profit from one group's looking different from another. None where
+    there is no pair to compare. confusion: true/false positives/negatives at
+    `threshold`, a probability.
+    """
+
+    cases: int
+    fractured: int
+    auroc: Interval | None
+    auroc_within: Interval | None
+    accuracy: Interval
+    threshold: float
+    confusion: dict[str, int]
+    sensitivity: float
+    specificity: float
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """The chance that a fractured case scores above a sound one, ties halved.
+
+    nan where one of the classes is missing. labels: (N,) of 0 and 1.
+    """
+    broken, sound = np.asarray(scores)[labels == 1], np.asarray(scores)[labels == 0]
+    if not len(broken) or not len(sound):
+        return float("nan")
+    order = np.sort(sound)
+    below = np.searchsorted(order, broken, "left")
+    not_above = np.searchsorted(order, broken, "right")
+    return float((below + not_above).mean() / 2 / len(sound))
+
+
+def auroc_within(
+    labels: np.ndarray, scores: np.ndarray, groups: Sequence[str]
+) -> float:
+    """AUROC over the pairs inside one group; nan without any."""
+    groups, wins, pairs = np.asarray(groups), 0.0, 0
+    for name in np.unique(groups):
+        inside = groups == name
+        count = int(labels[inside].sum()) * int((1 - labels[inside]).sum())
+        if count:
+            wins += count * auroc(labels[inside], scores[inside])
+            pairs += count
+    return wins / pairs if pairs else float("nan")
+
+
+def report(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: Sequence[str],
+    threshold: float,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Report:
+    """Measure probabilities `scores` (N,) against `labels` (N,).
+
+    The bootstrap draws whole groups (patients, blocks) with replacement: cases of
+    one person are not independent, and drawing them singly would give an interval
+    too narrow.
+    """
+    labels, scores, groups = map(np.asarray, (labels, scores, groups))
+    samples = [np.arange(len(labels)), *_resamples(groups, draws, seed)]
+    within = [auroc_within(labels[s], scores[s], groups[s]) for s in samples]
+    confusion = _confusion(labels, scores >= threshold)
+    return Report(
+        cases=len(labels),
+        fractured=int(labels.sum()),
+        auroc=_interval([auroc(labels[s], scores[s]) for s in samples]),
+        auroc_within=_interval(within),
+        accuracy=_interval(
+            [np.mean((scores[s] >= threshold) == labels[s]) for s in samples]
+        ),
+        threshold=threshold,
+        confusion=confusion,
+        sensitivity=confusion["tp"] / max(int(labels.sum()), 1),
+        specificity=confusion["tn"] / max(int((1 - labels).sum()), 1),
+    )
+
+
+def youden(labels: np.ndarray, scores: np.ndarray) -> float:
+    """The threshold with the highest sensitivity + specificity (Youden 1950).
+
+    Half-way between two scores, so that it is not tied to one of them.
+    """
+    levels = np.unique(scores)
+    between = (levels[1:] + levels[:-1]) / 2
+    if not len(between):
+        return 0.5
+    gains = [
+        (scores[labels == 1] >= t).mean() - (scores[labels == 0] >= t).mean()
+        for t in between
+    ]
+    return float(between[int(np.argmax(gains))])
+
+
+def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+    """What to divide logits by for the best likelihood (Guo et al. 2017,
+    arXiv:1706.04599), searched in 0.2 to 10."""
+    signs = np.where(labels == 1, 1.0, -1.0)
+    candidates = np.geomspace(0.2, 10, 200)
+    losses = [np.logaddexp(0, -signs * logits / t).mean() for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def _resamples(groups: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    picks = rng.integers(len(members), size=(draws, len(members)))
+    return [np.concatenate([members[i] for i in pick]) for pick in picks]
+
+
+def _interval(values: Sequence[float]) -> Interval | None:
+    """The first value is the measured one, the others are the bootstrap's."""
+    if np.isnan(values[0]):
+        return None
+    low, high = np.nanquantile(values[1:], (0.05, 0.95))
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _confusion(labels: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
+    return {
+        "tp": int((flagged & (labels == 1)).sum()),
+        "fp": int((flagged & (labels == 0)).sum()),
+        "fn": int((~flagged & (labels == 1)).sum()),
+        "tn": int((~flagged & (labels == 0)).sum()),
+    }

@@ -1,0 +1,195 @@
+"""From examples to the views a network learns from, and to augmented batches.
+
+Views come from `inference.preprocess`, the same for training as for reading. They
+are computed once and kept as bytes, in memory and in a cache whose name changes
+with the recipe, with the code of the preprocessing and with the pictures.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from inference import picture, preprocess
+from inference.preprocess import Recipe
+from inference.unreadable import UnreadableFrame
+from search.data import Box, Example
+
+TURN = 12  # degrees
+SHIFT = 0.04  # of width and height
+ZOOM = (0.95, 1.12)  # a crop of 90-100 % of the area, and a little less
+GAMMA = 0.3  # natural logarithm
+GAIN = 0.15
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N views in memory.
+
+    pixels: uint8 (N, height, width). labels: int64 (N,). owners: (N,) index of the
+    example a view comes from. boxes: a view's fractures, float32 (k, 4) left, top,
+    right, bottom in view pixels.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    owners: np.ndarray
+    boxes: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def of(self, chosen: np.ndarray) -> "Samples":
+        """The samples whose indices, or whose marks in a mask, are `chosen`."""
+        indices = np.arange(len(self))[chosen]
+        boxes = tuple(self.boxes[i] for i in indices)
+        return Samples(
+            self.pixels[indices], self.labels[indices], self.owners[indices], boxes
+        )
+
+    def scaled(self, scale: float) -> "Samples":
+        """The same views, smaller. They are not decoded again."""
+        if scale == 1:
+            return self
+        height, width = (round(side * scale) for side in self.pixels.shape[1:])
+        pixels = [
+            cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA)
+            for p in self.pixels
+        ]
+        boxes = tuple(boxes * np.float32(scale) for boxes in self.boxes)
+        return Samples(np.stack(pixels), self.labels, self.owners, boxes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: float32 (N, 1, height, width) in [0, 1]. labels: float32 (N,).
+    boxes: as in Samples."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    boxes: list[np.ndarray]
+
+
+def prepare(
+    found: Sequence[Example], recipe: Recipe, cache: Path
+) -> tuple[Samples, Counter[str]]:
+    """The views of `found`, and how many frames were set aside for which reason."""
+    path = cache / f"{_key(found, recipe)}.npz"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        _write(path, found, recipe)
+    with np.load(path) as kept:
+        pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
+        reasons = Counter(kept["reasons"].tolist())
+    boxes = [
+        _placed(found[i].boxes, affine, recipe)
+        for i, affine in zip(owners, affines, strict=True)
+    ]
+    return Samples(pixels, _labels(found, owners, boxes), owners, tuple(boxes)), reasons
+
+
+def batches(
+    samples: Samples, order: np.ndarray, size: int, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """Augmented batches of `size`; what is left at the end is not used."""
+    for start in range(0, len(order) - size + 1, size):
+        chosen = order[start : start + size]
+        pairs = [augmented(samples.pixels[i], samples.boxes[i], rng) for i in chosen]
+        images, boxes = zip(*pairs, strict=True)
+        labels = samples.labels[chosen].astype(np.float32)
+        yield Batch(np.stack(images)[:, None], labels, list(boxes))
+
+
+def augmented(
+    pixels: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop, flip, turn and light one view; its boxes go along.
+
+    -> float32 (height, width) in [0, 1], and boxes as in Samples.
+    """
+    height, width = pixels.shape
+    affine = _jitter(width, height, rng)
+    moved = cv2.warpAffine(pixels, affine, (width, height))
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-GAMMA, GAMMA))
+    levels = np.clip(levels * rng.uniform(1 - GAIN, 1 + GAIN), 0, 1)
+    return levels.astype(np.float32)[moved], _hulls(_corners(boxes), affine)
+
+
+def _jitter(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """A random similarity about the centre, mirrored half of the time, (2, 3)."""
+    middle = (width / 2, height / 2)
+    affine = cv2.getRotationMatrix2D(
+        middle, rng.uniform(-TURN, TURN), rng.uniform(*ZOOM)
+    )
+    affine[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+    if rng.random() < 0.5:
+        affine[0] = -affine[0]
+        affine[0, 2] += width - 1
+    return affine
+
+
+def _placed(boxes: Sequence[Box], affine: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Boxes of a frame on one of its views; those with their middle outside drop."""
+    found = np.array(boxes, np.float32).reshape(-1, 4)
+    found[:, 2:] += found[:, :2]
+    hulls = _hulls(_corners(found), affine)
+    x, y = (hulls[:, 0] + hulls[:, 2]) / 2, (hulls[:, 1] + hulls[:, 3]) / 2
+    return hulls[(x >= 0) & (x < recipe.width) & (y >= 0) & (y < recipe.height)]
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    """(k, 4) left, top, right, bottom -> (k, 4, 2) corners."""
+    return boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+
+
+def _hulls(corners: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The upright boxes around moved corners, float32 (k, 4)."""
+    moved = corners @ affine[:, :2].T + affine[:, 2]
+    return np.concatenate([moved.min(1), moved.max(1)], 1).astype(np.float32)
+
+
+def _labels(
+    found: Sequence[Example], owners: np.ndarray, boxes: Sequence[np.ndarray]
+) -> np.ndarray:
+    """A view has its frame's label, but where boxes say that the fracture is on
+    another view of the same frame."""
+    marked = [bool(found[i].boxes) for i in owners]
+    return np.array(
+        [
+            found[i].label if not known or len(inside) else 0
+            for i, known, inside in zip(owners, marked, boxes, strict=True)
+        ],
+        np.int64,
+    )
+
+
+def _write(path: Path, found: Sequence[Example], recipe: Recipe) -> None:
+    pixels, affines, owners, reasons = [], [], [], []
+    for i, example in enumerate(tqdm(found, desc="preparing", unit="image")):
+        try:
+            views = preprocess.views(picture.frame(example.image).pixels, recipe)
+        except UnreadableFrame as error:
+            reasons.append(error.code)
+            continue
+        pixels += [view.pixels for view in views]
+        affines += [view.affine for view in views]
+        owners += [i] * len(views)
+    partial = path.with_suffix(".part.npz")
+    codes = np.array(reasons, dtype=str)
+    np.savez(partial, pixels=pixels, affines=affines, owners=owners, reasons=codes)
+    partial.replace(path)
+
+
+def _key(found: Sequence[Example], recipe: Recipe) -> str:
+    steps = sorted(Path(preprocess.__file__).parent.glob("*.py"))
+    code = [path.read_text() for path in (Path(picture.__file__), *steps)]
+    sizes = [(str(e.image), e.image.stat().st_size) for e in found]
+    looks = asdict(recipe) | {"mean": 0, "std": 1}  # views are not normalised yet
+    text = json.dumps([looks, code, sizes])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

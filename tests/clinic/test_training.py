@@ -1,0 +1,72 @@
+"""`manage.py train`: from a folder of radiographs to an artifact on disk."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from clinic import training
+from inference import artifact
+from inference.phantom import phantom
+
+
+@pytest.fixture
+def images(tmp_path):
+    """24 phantoms of 24 patients, half of them fractured."""
+    folder = tmp_path / "phantoms"
+    folder.mkdir()
+    with (folder / "examples.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "study", "patient", "boxes"])
+        for seed in range(24):
+            made = phantom(seed, fractured=seed % 2 == 0, rows=256, columns=200)
+            pixels = (made.pixels >> 4).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{seed}.png"), pixels)
+            boxes = json.dumps([made.box] if made.box else [])
+            writer.writerow([f"{seed}.png", (seed + 1) % 2, seed, seed, boxes])
+    return folder
+
+
+@pytest.fixture
+def data_root(settings, tmp_path):
+    settings.DATA_ROOT = tmp_path / "data"
+
+
+def train(images, out, *more):
+    call_command(
+        "train", "--network", "rx-lite", "--images", images, "--out", out, *more
+    )
+
+
+def test_a_folder_of_phantoms_becomes_an_artifact(images, tmp_path, data_root, capsys):
+    train(images, tmp_path / "model", "--epochs", "1", "1", "--seed", "3")
+    said = json.loads(capsys.readouterr().out)
+    assert said["digest"] == artifact.digest(tmp_path / "model")
+    card = artifact.load_card(tmp_path / "model")
+    assert card["plan"]["seed"] == 3
+    assert said["test"]["cases"] == len(card["test_images"]) > 0
+    assert artifact.load_spec(tmp_path / "model").name == "rx-lite"
+
+
+def test_a_folder_without_examples_is_refused_in_a_sentence(tmp_path, data_root):
+    with pytest.raises(CommandError, match=r"examples\.csv"):
+        train(tmp_path, tmp_path / "model")
+
+
+def test_epochs_must_match_the_stages_of_the_plan(images, tmp_path, data_root):
+    with pytest.raises(CommandError, match="2 stages"):
+        train(images, tmp_path / "model", "--epochs", "1")
+
+
+@pytest.mark.parametrize("network", ["resnet18", "rx-lite"])
+def test_without_options_the_plan_is_that_of_the_shipped_model(network, settings):
+    plan = training.plan(network=network, epochs=None, seed=0)
+    card = artifact.load_card(settings.SHIPPED_MODELS / network)
+    shipped = card["plan"]
+    told = json.loads(json.dumps(plan.to_json()))
+    for unmeasured in "mean", "std":  # of the training views, known afterwards
+        del told["recipe"][unmeasured], shipped["recipe"][unmeasured]
+    assert told == shipped

@@ -1,0 +1,152 @@
+"""A folder of radiographs becomes a model with a card."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inference import artifact
+from inference.networks import Arch, build
+from inference.phantom import phantom
+from inference.preprocess import Recipe
+from search.data import Example
+from search.evaluate import youden
+from search.run import Judged, Parts, assess, calibrated, folded, judge, run
+from search.samples import Samples
+from search.train import Plan, Stage
+
+RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
+PLAN = Plan(
+    Arch("rx", (("batch_norm", True), ("hidden", (8,)), ("widths", (4, 8, 8, 16)))),
+    (Stage(1, 1.0, True, 1e-3), Stage(1, 1.0, False, 1e-3)),
+    RECIPE,
+    batch=8,
+)
+
+
+def folder_of_phantoms(folder, count):
+    """Phantoms of `count` patients, the odd ones fractured; one leg among them."""
+    folder.mkdir()
+    rows = []
+    for seed in range(count):
+        made = phantom(seed, fractured=bool(seed % 2), rows=128, columns=100)
+        name = f"{seed}.png"
+        cv2.imwrite(str(folder / name), (made.pixels >> 4).astype(np.uint8))
+        rows.append(
+            {
+                "image": name,
+                "label": seed % 2,
+                "study": seed,
+                "patient": seed,
+                "part": "leg" if seed == 0 else "wrist",
+                "boxes": json.dumps([made.box] if made.box else []),
+            }
+        )
+    with (folder / "examples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    room = tmp_path_factory.mktemp("run")
+    images = folder_of_phantoms(room / "phantoms", 40)
+    verdict = run("tiny", PLAN, images, room / "tiny", room / "work")
+    return room, images, verdict
+
+
+def test_the_artifact_is_whole_and_reads_as_its_spec_says(trained):
+    room, _, verdict = trained
+    assert artifact.digest(room / "tiny") == verdict.digest
+    spec = artifact.load_spec(room / "tiny", verdict.digest)
+    assert (spec.name, spec.aggregation) == ("tiny", "alo")
+    assert 0 < spec.threshold < 1
+    network = artifact.load_network(room / "tiny", verdict.digest)
+    assert network(torch.zeros(1, 1, 96, 64)).shape == (1, 1)
+
+
+def test_mean_and_spread_are_those_of_the_training_views(trained):
+    room, *_ = trained
+    recipe = artifact.load_spec(room / "tiny").recipe
+    assert (recipe.mean, recipe.std) != (RECIPE.mean, RECIPE.std)
+    assert 0 < recipe.mean < 1
+
+
+def test_the_card_says_what_it_was_made_of_and_tested_on(trained):
+    room, _, verdict = trained
+    card = artifact.load_card(room / "tiny")
+    sides = {side: set(part["patients"]) for side, part in card["parts"].items()}
+    assert not sides["training"] & sides["test"]
+    assert not sides["training"] & sides["validation"]
+    assert not sides["validation"] & sides["test"]
+    assert {f"{patient}.png" for patient in sides["test"]} == set(card["test_images"])
+    assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
+    assert card["plan"]["seed"] == 0
+    assert len(card["history"]) == 2
+
+
+def test_other_body_parts_are_learned_from_but_never_judged(trained):
+    _, images, _ = trained
+    from search.data import examples
+
+    parts = Parts.of(examples(images))
+    for side in parts.validation, parts.test:
+        assert "leg" not in {example.part for example in side}
+
+
+def test_the_same_call_again_gives_the_same_model(trained):
+    room, images, _ = trained
+    before = artifact.load_network(room / "tiny").state_dict()
+    run("tiny", PLAN, images, room / "again", room / "work")
+    after = artifact.load_network(room / "again").state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_without_batch_norm_the_function_is_the_same():
+    torch.manual_seed(0)
+    network = build(PLAN.arch)
+    views = torch.randn(16, 1, 96, 64)
+    network.train()(views)
+    network.eval()
+    arch, state = folded(PLAN.arch, network.state_dict())
+    plain = build(arch).eval()
+    plain.load_state_dict(state)
+    assert not [m for m in plain.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert torch.allclose(plain(views), network(views), atol=1e-4)
+
+
+def test_a_family_that_needs_batch_norm_keeps_it():
+    arch = Arch("resnet18", (("width", 8),))
+    state = build(arch).state_dict()
+    assert folded(arch, state) == (arch, state)
+
+
+def test_an_image_is_as_suspicious_as_its_most_suspicious_view(tmp_path):
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    pixels = np.full((3, 96, 64), 10, np.uint8)
+    pixels[1] = 200
+    zeros = np.zeros(3, np.int64)
+    samples = Samples(pixels, zeros, np.array([0, 0, 2]), ())
+    found = [Example(tmp_path / name, 0, name, name) for name in "abc"]
+    judged = judge(network, samples, found, Recipe(mean=0.0, std=1.0))
+    assert [example.study for example in judged.examples] == ["a", "c"]
+    assert judged.logits == pytest.approx([200 / 255, 10 / 255], rel=0.01)
+
+
+def test_the_threshold_is_chosen_on_what_the_spec_was_calibrated_with(trained):
+    room, *_ = trained
+    spec = artifact.load_spec(room / "tiny")
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    found = [Example(room, label, str(i), str(i)) for i, label in enumerate(labels)]
+    judged = Judged(found, labels * 2.0 + rng.normal(0, 1, 200))
+    better = calibrated(spec, judged)
+    report = assess(judged, better)
+    scores = 1 / (1 + np.exp(-judged.logits / better.temperature))
+    assert better.threshold == pytest.approx(youden(labels, scores))
+    assert report.sensitivity + report.specificity > 1.6

@@ -1,0 +1,153 @@
+"""A training in stages: resumable, replayable, guided by marked fractures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inference.networks import Arch
+from inference.preprocess import Recipe
+from search.samples import Batch, Samples
+from search.train import CHECKPOINT, Material, Plan, Stage, Trainee, fit, targets
+
+TINY = Arch(
+    "rx",
+    (
+        ("batch_norm", True),
+        ("dropout", 0.1),
+        ("grid", (2, 1)),
+        ("hidden", (8,)),
+        ("widths", (4, 8, 8, 16)),
+    ),
+)
+STAGES = (Stage(2, 0.75, True, 3e-3), Stage(2, 1.0, False, 1e-3))
+PLAN = Plan(TINY, STAGES, Recipe(width=64, height=96), batch=8)
+
+
+def made(count, seed):
+    """Noise; a bright bar where it is "broken"."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 80, (count, 96, 64)).astype(np.uint8)
+    labels = np.arange(count) % 2
+    boxes = []
+    for image, label in zip(pixels, labels):
+        x, y = rng.integers(8, 40), rng.integers(8, 70)
+        if label:
+            image[y : y + 16, x : x + 16] = 250
+        boxes.append(np.array([[x, y, x + 16, y + 16]] * label, np.float32))
+    boxes = tuple(b.reshape(-1, 4) for b in boxes)
+    return Samples(pixels, labels, np.arange(count), boxes)
+
+
+@pytest.fixture(scope="module")
+def material():
+    return Material(made(32, 0), made(16, 1), made(16, 2))
+
+
+def weights(progress):
+    return {name: value.numpy() for name, value in progress.best.items()}
+
+
+def same(one, two):
+    return all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_the_same_seed_gives_the_same_weights(material, tmp_path):
+    one = fit(PLAN, material, tmp_path / "one")
+    two = fit(PLAN, material, tmp_path / "two")
+    other = fit(replace(PLAN, seed=1), material, tmp_path / "other")
+    assert one.history == two.history
+    assert same(weights(one), weights(two))
+    assert not same(weights(one), weights(other))
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_interrupted_after_any_epoch_it_goes_on_as_if_it_had_not(
+    material, tmp_path, monkeypatch, after
+):
+    whole = fit(PLAN, material, tmp_path / "whole")
+    save, saved = Trainee.save, []
+
+    def save_then_stop(self, *args):
+        save(self, *args)
+        saved.append(args)
+        if len(saved) == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainee, "save", save_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(PLAN, material, tmp_path / "halves")
+    assert (tmp_path / "halves" / CHECKPOINT).exists()
+    resumed = fit(PLAN, material, tmp_path / "halves")
+    assert resumed.history == whole.history
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_finished_training_is_not_trained_again(material, tmp_path):
+    first = fit(PLAN, material, tmp_path)
+    before = (tmp_path / CHECKPOINT).stat().st_mtime_ns
+    assert same(weights(fit(PLAN, material, tmp_path)), weights(first))
+    assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == before
+
+
+def test_a_checkpoint_of_another_plan_is_refused(material, tmp_path):
+    fit(PLAN, material, tmp_path)
+    with pytest.raises(ValueError, match="another plan"):
+        fit(replace(PLAN, batch=4), material, tmp_path)
+
+
+def test_the_best_epoch_of_the_last_stage_is_kept(material, tmp_path):
+    progress = fit(PLAN, material, tmp_path)
+    assert [entry["eligible"] for entry in progress.history] == [False] * 2 + [True] * 2
+    assert len(progress.history) == 4
+
+
+def test_it_learns_what_a_bright_bar_means(material, tmp_path):
+    stages = (Stage(12, 1.0, True, 1e-2),)
+    progress = fit(replace(PLAN, stages=stages, ema=0.8), material, tmp_path)
+    assert max(entry["auroc"] for entry in progress.history) > 0.9
+
+
+def test_random_numbers_of_others_are_left_alone(material, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(PLAN, material, tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_cells_in_a_box_or_touching_it_are_marked():
+    boxes = [np.array([[30, 10, 50, 20]], np.float32), np.zeros((0, 4), np.float32)]
+    cells = targets(boxes, (3, 5), origin=0.0)
+    assert cells.shape == (2, 1, 3, 5)
+    # Rows look at 0, 16, 32 (reach 8): 16 lies within 10-20. Columns: 32 and 48.
+    assert cells[0, 0].nonzero().tolist() == [[1, 2], [1, 3]]
+    assert not cells[1].any()
+
+
+def test_overlapping_boxes_count_once():
+    boxes = [np.array([[0, 0, 40, 40], [0, 0, 40, 40]], np.float32)]
+    assert targets(boxes, (3, 3), origin=8.0).max() == 1
+
+
+def test_the_origin_of_the_cells_is_the_networks():
+    box = [np.array([[30, 30, 31, 31]], np.float32)]
+    assert targets(box, (4, 4), 0.0).nonzero().tolist() == [[0, 0, 2, 2]]
+    assert targets(box, (4, 4), 14.0).nonzero().tolist() == [[0, 0, 1, 1]]
+
+
+def test_marked_fractures_are_part_of_what_is_learned():
+    batch = Batch(
+        np.random.default_rng(0).random((4, 1, 96, 64), np.float32),
+        np.array([1, 0, 1, 0], np.float32),
+        [np.array([[10, 10, 40, 40]], np.float32), *[np.zeros((0, 4))] * 3],
+    )
+    unmarked = replace(PLAN, boxes=0.0)
+    moved = []
+    for plan in PLAN, unmarked:
+        trainee = Trainee(plan)
+        before = trainee.box_head.weight.detach().clone()
+        trainee.learn(batch, 1e-3)
+        moved.append((trainee.box_head.weight.detach() - before).abs().max().item())
+    assert moved[0] > 5e-4 > moved[1]
