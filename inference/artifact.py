@@ -46,7 +46,7 @@ class Spec:
     aggregation: str
     threshold: float
     temperature: float = 1.0
-    composite: str = "default"
+    composite: str = "gamma"
 
 
 def save(

@@ -1,0 +1,143 @@
+"""From a network to the fastest form of it on this machine that gives its numbers.
+
+Candidates are OpenVINO in bfloat16 and in single precision, and torch itself. Each
+reads two probes; what differs from plain torch by more than TOLERANCE is out, the
+fastest of the others serves.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+
+import cv2
+import numpy as np
+import openvino as ov
+import torch
+from torch import nn
+
+from inference.artifact import Spec
+from inference.preprocess import Recipe, View, tensor
+
+TOLERANCE = 0.05  # in logits: a probability differs by at most 0.0125
+
+Infer = Callable[[np.ndarray], float]
+
+log = logging.getLogger(__name__)
+
+
+class Compiled:
+    """Float32 views (N, 1, H, W) -> float32 logits (N,).
+
+    Reads one view at a time: a view's logit depends on no other, so the same view
+    gives the same number in whatever company, and on these machines a batch of
+    two takes as long as two of one. Safe to call from several threads.
+    """
+
+    def __init__(self, backend: str, infer: Infer) -> None:
+        self.backend = backend
+        self._infer, self._lock = infer, threading.Lock()
+
+    def __call__(self, views: np.ndarray) -> np.ndarray:
+        plain = np.ascontiguousarray(views, np.float32)
+        with self._lock:
+            return np.array([self._infer(v[None]) for v in plain], np.float32)
+
+
+def compiled(network: nn.Module, spec: Spec) -> Compiled:
+    """Compile `network` (float32, in eval mode, left as it was) for this machine.
+
+    Uses as many threads as torch does (OMP_NUM_THREADS). Takes about a second.
+    """
+    probes = _probes(spec.recipe)
+    best = Compiled("torch", _eager(network, "cpu"))
+    wanted, fastest = _trial(best, probes)
+    for candidate in _candidates(network, probes):
+        logits, seconds = _trial(candidate, probes)
+        off = float(np.abs(logits - wanted).max())
+        if not off <= TOLERANCE:
+            log.warning("%s is off by %.3f logits: not used", candidate.backend, off)
+        elif seconds < fastest:
+            best, fastest = candidate, seconds
+    log.info("%s reads on %s, %.0f ms a view", spec.name, best.backend, 1e3 * fastest)
+    return best
+
+
+def _candidates(network: nn.Module, probes: np.ndarray) -> Iterator[Compiled]:
+    if torch.cuda.is_available():
+        yield Compiled("torch cuda", _eager(network, "cuda"))
+        return
+    core = ov.Core()
+    model = _converted(network, probes[:1])
+    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        yield Compiled("openvino bf16", _openvino(core, model, "bf16"))
+    yield Compiled("openvino f32", _openvino(core, model, "f32"))
+
+
+def _converted(network: nn.Module, example: np.ndarray) -> ov.Model:
+    with torch.inference_mode():
+        # Left to itself, OpenVINO traces the network three times to compare.
+        traced = torch.jit.trace(network, torch.from_numpy(example), check_trace=False)
+        frozen = torch.jit.freeze(traced)
+    return ov.convert_model(frozen, input=[ov.PartialShape(list(example.shape))])
+
+
+def _openvino(core: ov.Core, model: ov.Model, precision: str) -> Infer:
+    request = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+            # Pinned, two workers of one machine would share a core.
+            "ENABLE_CPU_PINNING": False,
+        },
+    ).create_infer_request()
+
+    def infer(view: np.ndarray) -> float:
+        return float(request.infer({0: view}, share_inputs=True)[0].item())
+
+    return infer
+
+
+def _eager(network: nn.Module, device: str) -> Infer:
+    network = deepcopy(network).to(device, memory_format=torch.channels_last)
+
+    def infer(view: np.ndarray) -> float:
+        # TF32 and cuDNN's choice of algorithm would change numbers between calls.
+        exact = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        with torch.inference_mode(), exact:
+            return network(torch.from_numpy(view).to(device)).item()
+
+    return infer
+
+
+def _trial(candidate: Compiled, probes: np.ndarray) -> tuple[np.ndarray, float]:
+    """The logits of the probes, and the seconds of the faster one: whoever else
+    runs here only adds. What a first reading makes ready is not counted."""
+    candidate(probes[:1])
+    logits, seconds = [], []
+    for probe in probes:
+        start = time.perf_counter()
+        logits.append(candidate(probe[None]))
+        seconds.append(time.perf_counter() - start)
+    return np.concatenate(logits), min(seconds)
+
+
+def _probes(recipe: Recipe) -> np.ndarray:
+    """Two bright limbs with grain on black, one of them crossed by a dark line."""
+    size = recipe.height, recipe.width
+    rows, columns = np.mgrid[: recipe.height, : recipe.width]
+    across = (columns / recipe.width - 0.5) * 8
+    limb = 190 * np.exp(-(across**2)) * (1 - 0.3 * rows / recipe.height)
+    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 24, size), (0, 0), 1.5)
+    line = 90 * np.exp(-((((rows - columns / 3) / recipe.height - 0.4) * 60) ** 2))
+    pictures = [limb + grain, limb + grain - line]
+    views = [
+        View(p.clip(0, 255).astype(np.uint8), np.eye(2, 3), False, "") for p in pictures
+    ]
+    return tensor(views, recipe)

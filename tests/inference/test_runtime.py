@@ -1,0 +1,137 @@
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+
+from inference import preprocess, runtime
+from inference.artifact import Spec
+from inference.networks import ARCHS, NETWORKS, Arch
+from inference.phantom import phantom
+from tests.inference import tiny
+
+SMALL = {
+    "resnet18": tiny.SPEC.arch,
+    "rx": Arch("rx", (("hidden", (16,)), ("widths", (4, 8, 8, 8)))),
+}
+
+
+def spec(arch):
+    return Spec("test", arch, preprocess.Recipe(), "alo", 0.5)
+
+
+@pytest.fixture(scope="module")
+def views():
+    """Phantoms as a network gets them: (6, 1, 512, 341)."""
+    recipe = preprocess.Recipe()
+    frames = [(phantom(seed, metal=seed > 2).pixels >> 4) for seed in range(6)]
+    seen = [preprocess.views(f.astype(np.uint8), recipe)[0] for f in frames]
+    return preprocess.tensor(seen, recipe)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return tiny.network(SMALL[request.param])
+
+
+@pytest.fixture(scope="module")
+def compiled(network):
+    arch = next(a for a in SMALL.values() if a.family in type(network).__name__.lower())
+    return runtime.compiled(network, spec(arch))
+
+
+def test_every_network_has_a_small_member_here():
+    assert SMALL.keys() == NETWORKS.keys()
+
+
+class TestEveryNetwork:
+    def test_logits_are_those_of_plain_torch(self, network, compiled, views):
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(views)).numpy()[:, 0]
+        logits = compiled(views)
+        assert logits.dtype == np.float32 and logits.shape == (6,)
+        assert np.abs(logits - wanted).max() <= runtime.TOLERANCE
+        assert np.ptp(wanted) > 4 * runtime.TOLERANCE  # else anything would pass
+
+    def test_every_candidate_agrees_with_plain_torch(self, network, views):
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(views)).numpy()[:, 0]
+        candidates = list(runtime._candidates(network, views[:1]))
+        assert candidates
+        for candidate in candidates:
+            off = np.abs(candidate(views) - wanted).max()
+            exact = candidate.backend.endswith("f32")
+            assert off <= (1e-4 if exact else runtime.TOLERANCE), candidate.backend
+
+    def test_the_same_views_give_the_same_numbers(self, compiled, views):
+        assert compiled(views).tolist() == compiled(views).tolist()
+
+    def test_a_view_is_read_alike_in_any_company(self, compiled, views):
+        alone = [compiled(views[i : i + 1])[0] for i in range(len(views))]
+        assert compiled(views[::-1]).tolist() == alone[::-1]
+
+    def test_the_network_is_left_as_it_was(self, network, compiled):
+        assert not network.training
+        assert all(p.grad is None for p in network.parameters())
+        first = next(network.parameters())
+        assert first.is_contiguous() and first.dtype == torch.float32
+
+
+def test_no_views_give_no_logits(compiled):
+    assert compiled(np.empty((0, 1, 512, 341), np.float32)).shape == (0,)
+
+
+def test_views_may_be_a_slice_of_something_larger(compiled, views):
+    wide = np.repeat(views[:1], 2, axis=3)
+    assert compiled(wide[..., ::2]).tolist() == compiled(views[:1]).tolist()
+
+
+class Biased(torch.nn.Module):
+    """Answers something else once it is compiled."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x) + (1.0 if torch.jit.is_tracing() else 0.0)
+
+
+def test_what_gives_other_numbers_does_not_serve(views, caplog):
+    network = Biased(tiny.network(SMALL["rx"])).eval()
+    compiled = runtime.compiled(network, spec(SMALL["rx"]))
+    assert compiled.backend == "torch"
+    assert "openvino f32 is off by 1.0" in caplog.text
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(views)).numpy()[:, 0]
+    np.testing.assert_allclose(compiled(views), wanted, atol=1e-4)
+
+
+def test_the_faster_of_those_that_agree_serves(monkeypatch):
+    def slow(network, probes):
+        exact = runtime._eager(network, "cpu")
+        yield runtime.Compiled("as slow", lambda view: (exact(view), exact(view))[0])
+
+    network = tiny.network(SMALL["rx"])
+    monkeypatch.setattr(runtime, "_candidates", slow)
+    assert runtime.compiled(network, spec(SMALL["rx"])).backend == "torch"
+
+
+def test_threads_are_those_of_torch_and_are_not_pinned(views, monkeypatch):
+    seen = []
+    compile_model = ov.Core.compile_model
+
+    def spy(core, model, device, config):
+        seen.append(config)
+        return compile_model(core, model, device, config)
+
+    monkeypatch.setattr(ov.Core, "compile_model", spy)
+    runtime.compiled(tiny.network(SMALL["rx"]), spec(SMALL["rx"]))
+    assert {c["INFERENCE_NUM_THREADS"] for c in seen} == {torch.get_num_threads()}
+    assert not any(c["ENABLE_CPU_PINNING"] for c in seen)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "rx-lite"])
+def test_shipped_architectures_compile(name):
+    network = tiny.network(ARCHS[name])
+    compiled = runtime.compiled(network, spec(ARCHS[name]))
+    assert np.isfinite(compiled(np.zeros((1, 1, 512, 341), np.float32))).all()
