@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, config, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -23,6 +23,9 @@ from inference.grayscale import display, flat
 from inference.unreadable import UnreadableFrame
 
 __all__ = ["Frame", "UnreadableFrame", "frame", "open_dataset"]
+
+# Whether an odd value matters is decided here: pydicom would warn, at length.
+config.settings.reading_validation_mode = config.IGNORE
 
 MAX_PIXELS = 64_000_000  # three times the largest stitched radiograph
 MAX_BYTES = 1 << 30
@@ -111,7 +114,7 @@ def _refuse_bombs(stream: BinaryIO) -> None:
     stream.seek(start)
     if length > MAX_BYTES:
         raise UnreadableFrame("too_large", f"The file has {length:,} bytes.")
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in head:
+    if DeflatedExplicitVRLittleEndian.encode() in head:
         _measure_inflated(stream, head)
         stream.seek(start)
 

@@ -103,7 +103,7 @@ def _spread(
     words: np.ndarray, units: np.ndarray, stored: np.ndarray, ds: Dataset
 ) -> np.ndarray:
     """Stretch what the image holds over [0, 1], outliers and padding set aside."""
-    sample = words[::SAMPLE, ::SAMPLE] if min(words.shape) >= 64 else words
+    sample = words[::SAMPLE, ::SAMPLE] if words.size >= 1 << 18 else words
     counts = np.bincount(sample.ravel(), minlength=len(units))
     counts[_padding(stored, ds)] = 0
     order = np.argsort(units, kind="stable")

@@ -146,11 +146,10 @@ PLAIN = """
     izquierdo der dcha derecha derecho dx sn sx destra destro sinistra sinistro dir esq
     direita esquerda direito esquerdo venstre hojre hoyre vanster hoger lewa lewy prawa
     prawy lewej prawej sol sag ap pa lat ll lateral laterale latero seitlich seitl
-    schrag schraeg obl oblique oblik face profil profile view views vue vues incidence
-    incidences incid inc proj projection proiezioni proyecciones ebene ebenen eb xr x
-    ray xray rx rtg rad radio radiographie radiografia roentgen rontgen std standard
-    routine digital und and et de du des le la les y e i o of in the von trauma mit
-    ohne gips cast avec sans
+    schrag schraeg obl oblique oblik face profil profile vue vues incidence incidences
+    incid inc proj projection proiezioni proyecciones ebene ebenen eb xr rx rtg rad
+    radio radiographie radiografia roentgen rontgen std und et de du des le la les y e
+    i o von trauma mit ohne gips avec sans
 """
 
 # Short words that are still distinctive enough to be recognised misspelt.
