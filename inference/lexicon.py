@@ -8,28 +8,29 @@ Czech, Hungarian, Turkish, Russian, Greek, Japanese, Chinese, Korean, Latin.
 
 OURS = {
     "wrist": """
-        wrist wrists wri hg hgl handgelenk* handwurzel* poignet* polso polsi muneca*
-        munecas munheca* punho punhos pulso pulsos pols polsen polsgewricht handpols
-        handled* handleds handledd* handlov* handrod* handrot ranne ranteen rannenivel
-        nadgarst* zapest* csuklo* rucnizglob* elbilegi elbilek bilek bilegi carpus
-        carpi carpe* carpo carpos carpal* carpien* karpus karpal* scaphoid* skaphoid*
-        scafoide* escafoide* scaphoideum lunate lunatum lunato distalradius
-        radiusdistal* radiusdistalis distalerradius radiusepiphyse radiocarp*
-        radiokarp* colles запяст* лучезапяст* καρπ* πηχεοκαρπ* 手関節* 手首 手腕 手根*
-        腕关节 腕關節 腕部 腕骨 腕 손목 수근 رسغ معصم
+        wrist wrists wri hg hgl hgel handgel hdgl locotypico handgelenk* handwurzel*
+        poignet* polso polsi muneca* munecas munheca* punho punhos pulso pulsos pols
+        polsen polsgewricht handpols handled* handleds handledd* handlov* handrod*
+        handrot ranne ranteen rannenivel nadgarst* zapest* csuklo* rucnizglob* elbilegi
+        elbilek bilek bilegi carpus carpi carpe* carpo carpos carpal* carpien* karpus
+        karpal* scaphoid* skaphoid* scafoide* escafoide* scaphoideum lunate lunatum
+        lunato distalradius radiusdistal* radiusdistalis distalerradius radiusepiphyse
+        radiocarp* radiokarp* colles запяст* лучезапяст* καρπ* πηχεοκαρπ* 手関節* 手首
+        手腕 手根* 腕关节 腕關節 腕部 腕骨 腕 손목 수근 رسغ معصم
     """,
     "hand": """
-        hand hands hnd lhand rhand lthand rthand handl handr handli handre hnad hadn
-        hande haende handen hander haender hander handskelett handskelet mittelhand*
-        mhk handrucken handruecken handteller mano manos mani mains mao maos reka rece
-        reke dlon dlonie ruka ruce saka kez kezfej kasi kaden manus finger fingers
-        fingern fingeren fingrar fingre fingrene vinger vingers thumb thumbs daumen
-        duim tommel tumme pouce doigt doigts dedo dedos pulgar polegar pollice dito
-        dita palec* kciuk zeigefinger mittelfinger ringfinger kleinfinger indexfinger
-        littlefinger langfinger metacarp* metakarp* mcp mcpj pipj dipj poing elgrafisi
-        elparmak* parmak кисть кисти кистей кистью рука руки пальцы пальца пястн* χερι
-        χειρα χειρας χεριου χειρος ακραχειρα ακραςχειρας δακτυλ* μετακαρπ* 手 手部 手指
-        手骨 両手 右手 左手 双手 指骨 손 수부 يد
+        hand hands hnd boneage knochenalter ageosseux edadosea karpogramm lhand rhand
+        lthand rthand handl handr handli handre hnad hadn hande haende handen hander
+        haender hander handskelett handskelet mittelhand* mhk handrucken handruecken
+        handteller mano manos mani mains mao maos reka rece reke dlon dlonie ruka ruce
+        saka kez kezfej kasi kaden manus finger fingers fingern fingeren fingrar fingre
+        fingrene vinger vingers thumb thumbs daumen duim tommel tumme pouce doigt
+        doigts dedo dedos pulgar polegar pollice dito dita palec* kciuk zeigefinger
+        mittelfinger ringfinger kleinfinger indexfinger littlefinger langfinger
+        metacarp* metakarp* mcp mcpj pipj dipj poing elgrafisi elparmak* parmak кисть
+        кисти кистей кистью рука руки пальцы пальца пястн* χερι χειρα χειρας χεριου
+        χειρος ακραχειρα ακραςχειρας δακτυλ* μετακαρπ* 手 手部 手指 手骨 両手 右手 左手
+        双手 指骨 손 수부 يد
     """,
     "forearm": """
         forearm forearms lowerarm unterarm* vorderarm avantbras avantbra avambraccio
@@ -69,16 +70,16 @@ OTHERS = {
         足骨 跟骨 足指 발
     """,
     "ankle": """
-        ankle* ancle osg sprunggelenk* knochel knoechel cheville* tobillo* caviglia
-        caviglie tornozelo* enkel* ankel* fotled* fodled* nilkka kostka kotnik
-        bokaizulet ayakbilegi ayakbilek голеностоп* ποδοκνημικ* σφυρ* 足関節* 足首 踝*
-        발목
+        ankle* ancle osg fussgelenk* fussknochel fussknoechel sprunggelenk* knochel
+        knoechel cheville* tobillo* caviglia caviglie tornozelo* enkel* ankel* fotled*
+        fodled* nilkka kostka kotnik bokaizulet ayakbilegi ayakbilek голеностоп*
+        ποδοκνημικ* σφυρ* 足関節* 足首 踝* 발목
     """,
     "lower leg": """
-        lowerleg leg legs tibia* fibula* tibiafibula unterschenkel* jambe jambes pierna
-        piernas gamba gambe perna pernas onderbeen underben legg crus bein beine
-        podudzie golen golenie bacak wadenbein schienbein tibioperon* peroneo голен*
-        κνημ* 下腿* 小腿 胫骨 脛骨 腓骨 下肢
+        lowerleg leg legs beinachse* ganzbein* tibia* fibula* tibiafibula
+        unterschenkel* jambe jambes pierna piernas gamba gambe perna pernas onderbeen
+        underben legg crus bein beine podudzie golen golenie bacak wadenbein schienbein
+        tibioperon* peroneo голен* κνημ* 下腿* 小腿 胫骨 脛骨 腓骨 下肢
     """,
     "knee": """
         knee knees lknee rknee knie knien kniegelenk* knieen genou genoux rodilla
@@ -124,10 +125,10 @@ OTHERS = {
         head skull schadel schaedel kopf crane craneo cranio cranium cranial* tete
         testa cabeca cabeza teschio schedel hoofd huvud hoved hode kranium skalle
         czaszk* lebka glowa koponya kafa brain hirn facebones facial gesicht nase nose
-        nasal nasenbein nez sinus* sinuses nnh orbit* jaw kiefer unterkiefer oberkiefer
-        mandib* maxill* zahn zahne zaehne teeth tooth dental dent dents denta* opg
-        panorex panoram* ear mastoid череп* голов* нос κρανι* 頭* 头* 顔 鼻 副鼻腔 歯
-        두부
+        nasal nasenbein nez sinus* sinuses nnh nasenneben* orbit* jaw kiefer
+        unterkiefer oberkiefer mandib* maxill* zahn zahne zaehne teeth tooth dental
+        dent dents denta* opg panorex panoram* ear mastoid череп* голов* нос κρανι* 頭*
+        头* 顔 鼻 副鼻腔 歯 두부
     """,
     "neck": "neck hals cou cuello collo pescoco nek nacke szyja шея 頸部 颈部 목",
     "breast": "breast breasts mamma mammo* brust mama mamella seno borst",
@@ -137,8 +138,9 @@ OTHERS = {
 # Words that look like one of the above and mean something else, and words that say
 # nothing about the part: they are never matched by resemblance.
 ELSEWHERE = """
-    campus corpus below pulse pulsed angle handheld handside handedness handling handle
-    coupe coupes carm handout handover operation surgery 手術* 手术* 手技 手動 手动
+    campus code column columns handler handlers handles polo oude corpus below pulse
+    pulsed angle handheld handside handedness handling handle coupe coupes carm handout
+    handover operation surgery 手術* 手术* 手技 手動 手动
 """
 PLAIN = """
     l r li re lt rt lk ri left right links rechts linke rechte linker rechter bds beide
