@@ -29,8 +29,8 @@ OURS = {
         mittelfinger ringfinger kleinfinger indexfinger littlefinger langfinger
         metacarp* metakarp* mcp mcpj pipj dipj poing elgrafisi elparmak* parmak кисть
         кисти кистей кистью рука руки пальцы пальца пястн* χερι χειρα χειρας χεριου
-        χειρος ακραχειρα ακραςχειρας δακτυλ* μετακαρπ* 手 手部 手指 手骨 両手 右手 左手
-        双手 指骨 손 수부 يد
+        χειρος ακραχειρα ακραςχειρας δακτυλ* μετακαρπ* 手 手部 手指 手骨
+        指骨 손 수부 يد
     """,
     "forearm": """
         forearm forearms lowerarm unterarm* vorderarm avantbras avantbra avambraccio
