@@ -44,15 +44,10 @@ FRACATLAS = {
 }
 
 RX_TRAINED = Arch("rx", (("batch_norm", True),))
+HALF = Recipe(width=171, height=256)  # as good as 341x512 so far, four times as fast
 PLANS = {
-    "resnet18": Plan(
-        ARCHS["resnet18"],
-        (Stage(16, 0.5, True, 1e-3), Stage(6, 1.0, False, 3e-4)),
-    ),
-    "rx-lite": Plan(
-        RX_TRAINED,
-        (Stage(30, 0.5, True, 1e-3), Stage(8, 1.0, False, 3e-4)),
-    ),
+    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), HALF),
+    "rx-lite": Plan(RX_TRAINED, (Stage(24, 1.0, True, 1e-3),), HALF),
 }
 
 
