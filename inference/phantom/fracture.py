@@ -1,6 +1,6 @@
 """Where a bone breaks, how far its end slips, and how the gap is drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,6 +28,8 @@ class Fracture:
     far the loose side moved, (along, across). turn: degrees. reach: how far from
     the break the loose side still moves. gap: width of the line. depth: how much
     of the bone's density the gap takes, [0, 1]. crush: density added beside it.
+    split: (N, 2), like jag, a second line into the joint, or empty. buckle: how far
+    a child's bone bulges instead of parting, mm; then there is hardly a line.
     """
 
     bone: str
@@ -40,11 +42,14 @@ class Fracture:
     gap: float
     depth: float
     crush: float
+    split: np.ndarray
+    buckle: float
 
     @property
-    def line(self) -> np.ndarray:
-        """The break as a polyline (N, 2), longer than the bone is wide."""
-        return self.centre + self.jag[:, ::-1] @ self.frame
+    def lines(self) -> list[np.ndarray]:
+        """The break as polylines (N, 2), the first longer than the bone is wide."""
+        parts = [self.jag, self.split] if len(self.split) else [self.jag]
+        return [self.centre + part[:, ::-1] @ self.frame for part in parts]
 
 
 def site(rng: np.random.Generator) -> tuple[str, float, float]:
@@ -65,21 +70,56 @@ def breaking(
     bone = next(bone for bone in bones if bone.name == name)
     start, end = bone.axis
     along = (start - end) / np.hypot(*(start - end))
-    frame = np.stack([along, [-along[1], along[0]]])
     size, small = owner.scale, min(bone.radius / 8, 1)
-    return Fracture(
+    jag = _jag(SITES[name][2], size, rng)
+    sideways = rng.choice([-1, 1]) * rng.uniform(1.0, 2.6)
+    whole = Fracture(
         bone=name,
         centre=start + at * (end - start),
-        frame=frame,
-        jag=_jag(SITES[name][2], size, rng),
-        shift=np.array([-0.5, rng.choice([-1, 1]) * rng.uniform(1.0, 2.6)])
-        * (force * size * small),
+        frame=np.stack([along, [-along[1], along[0]]]),
+        jag=jag,
+        shift=np.array([-0.5, sideways]) * (force * size * small),
         turn=rng.normal(0, 7) * force,
         reach=8 * size * small**0.5,
         gap=rng.uniform(0.5, 1.1) * size * (0.5 + 0.5 * force),
         depth=rng.uniform(0.5, 0.8) * force**0.5,
         crush=rng.uniform(0, 0.3) if rng.random() < 0.6 else 0.0,
+        split=_split(jag, size, rng) if splits(chosen) else jag[:0],
+        buckle=0.0,
     )
+    return _buckled(whole, size, rng) if buckles(chosen, owner) else whole
+
+
+def splits(chosen: tuple[str, float, float]) -> bool:
+    """The worst breaks of the radius run on into the joint; both views agree."""
+    return chosen[0] == "radius" and chosen[2] > 0.85
+
+
+def buckles(chosen: tuple[str, float, float], owner: Person) -> bool:
+    """A child's radius or ulna may bulge under a small force instead of parting."""
+    return owner.child and chosen[0] in ("radius", "ulna") and chosen[2] < 0.66
+
+
+def _buckled(whole: Fracture, size: float, rng: np.random.Generator) -> Fracture:
+    return replace(
+        whole,
+        jag=whole.jag * (1, 0.3),
+        shift=np.zeros(2),
+        turn=0.0,
+        gap=2.4 * size,
+        depth=0.06,
+        crush=rng.uniform(0.25, 0.45),
+        buckle=rng.uniform(0.9, 1.7) * size,
+    )
+
+
+def _split(jag: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    """From somewhere on the break towards the joint, which is along."""
+    start = jag[rng.integers(len(jag) * 2 // 5, len(jag) * 3 // 5)]
+    along = np.arange(0, 26, 1.0) * size
+    wander = np.cumsum(rng.normal(0, 0.35, along.size)) * size
+    lean = rng.normal(0, 0.25)
+    return start + np.stack([wander - wander[0] + lean * along, along], axis=1)
 
 
 def _jag(slant: float, size: float, rng: np.random.Generator) -> np.ndarray:
@@ -99,6 +139,9 @@ def slipped(points: np.ndarray, fracture: Fracture) -> np.ndarray:
     """`points` (N, 2) of the broken bone after its loose side moved."""
     along, across = ((points - fracture.centre) @ fracture.frame.T).T
     beyond = along - np.interp(across, *fracture.jag.T)
+    if fracture.buckle:
+        bulge = np.exp(-((beyond / (1.8 * fracture.buckle)) ** 2)) * np.sign(across)
+        return points + fracture.buckle * bulge[:, None] * fracture.frame[1]
     weight = np.where(beyond > 0, np.exp(-((beyond / fracture.reach) ** 2)), 0)
     spun = (points - fracture.centre) @ (rotation(fracture.turn).T - np.eye(2))
     move = fracture.shift @ fracture.frame + spun
@@ -106,20 +149,22 @@ def slipped(points: np.ndarray, fracture: Fracture) -> np.ndarray:
 
 
 def scored(
-    density: np.ndarray, line: np.ndarray, fracture: Fracture, pitch: float
+    density: np.ndarray, lines: list[np.ndarray], fracture: Fracture, pitch: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut the break into a bone's `density`; return it and the mask of the line.
 
-    line: polyline in pixels of `density`. pitch: pixels a millimetre.
+    lines: polylines in pixels of `density`. pitch: pixels a millimetre.
     """
-    mask = trace(density.shape, line, max(fracture.gap * pitch, 1.0))
+    width = max(fracture.gap * pitch, 1.0)
+    mask = trace(density.shape, lines[0], width)
+    for line in lines[1:]:
+        mask = np.maximum(mask, trace(density.shape, line, width))
     fuzz = cv2.GaussianBlur(mask, (0, 0), max(0.28 * pitch, 0.4))
     cut = 1 - fracture.depth * fuzz
     if fracture.crush:
-        away = fracture.frame[0] * 2.2 * pitch
-        cut += fracture.crush * cv2.GaussianBlur(
-            trace(density.shape, line + away, 3.0 * pitch), (0, 0), 1.2 * pitch
-        )
+        away = fracture.frame[0] * (0 if fracture.buckle else 2.2 * pitch)
+        band = trace(density.shape, lines[0] + away, 3.0 * pitch)
+        cut += fracture.crush * cv2.GaussianBlur(band, (0, 0), 1.2 * pitch)
     return density * cut, (mask > 0.5) & (density > 0)
 
 

@@ -86,9 +86,8 @@ def add_bone(
         density = _grow(density, bone, place, corner)
     line = None
     if fracture is not None:
-        density, cut = scored(
-            density, place(fracture.line) - corner, fracture, place.pitch
-        )
+        lines = [place(line) - corner for line in fracture.lines]
+        density, cut = scored(density, lines, fracture, place.pitch)
         line = np.zeros(lost.shape, bool)
         line[window] = cut
     lost[window] += density * np.float32(dense)
