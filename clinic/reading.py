@@ -1,0 +1,289 @@
+"""BRIDGE to inference: from a study in the PACS to a prediction, then to overlays.
+
+An answer is kept only for the revision that was read, and only once. Whatever keeps
+it from coming is written on the row, in words.
+"""
+
+import logging
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from clinic import audit, claims, tags
+from clinic.models import (
+    ImageReading,
+    Instance,
+    ModelVersion,
+    Overlay,
+    Prediction,
+    Study,
+)
+from clinic.pacs import GoneFromPacs, Pacs, PacsUnavailable
+from inference.artifact import DamagedArtifact
+from inference.overlay import Overlay as Drawn
+from inference.reader import Reader, Reading, Source, open_reader
+from inference.unreadable import UnreadableFrame
+
+AGAIN = timedelta(seconds=5)  # until the PACS, or a model, is asked for once more
+GONE = "gone_from_pacs"
+Explanation, Role = Prediction.Explanation, Instance.Role
+
+log = logging.getLogger(__name__)
+
+
+class NoModel(Exception):
+    """No model is in service."""
+
+
+def read(*, study: Study, pacs: Pacs) -> Prediction | None:
+    """Have the active model read `study` and keep what it said. Idempotent.
+
+    None: there is nothing to do, or nothing can be done yet; the row says which.
+    Raises PacsUnavailable, and whatever else is no fault of the images, after the
+    row says so.
+    """
+    taken = claims.take(study.pk)
+    if taken is None:
+        return None
+    with _outcome_of_reading(taken):
+        model = _in_service()
+        instances = _in_order(taken)
+        reading = _reader(model).read(
+            [_source(pacs, instance) for instance in instances], settings.ANATOMY_SCOPE
+        )
+        if {image.code for image in reading.images} == {GONE}:
+            raise GoneFromPacs
+        return _keep(taken, model, instances, reading)
+    return None
+
+
+def explain(*, prediction: Prediction, pacs: Pacs) -> None:
+    """Lay over every image that was read why, by each method. Idempotent.
+
+    A failure is the explanation's, never the prediction's. Raises what `read` does.
+    """
+    taken = _take(prediction.pk)
+    if taken is None:
+        return
+    with _outcome_of_explaining(taken):
+        reader = _reader(taken.model)
+        images = taken.images.filter(state="read").select_related("instance")
+        drawn = [
+            (image, reader.explain(_source(pacs, image.instance))) for image in images
+        ]
+        _keep_overlays(taken, drawn)
+
+
+def _in_service() -> ModelVersion:
+    model = ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE).first()
+    if model is None:
+        raise NoModel(
+            "No model is in service yet: an administrator has to promote one."
+        )
+    return model
+
+
+def _reader(model: ModelVersion) -> Reader:
+    return open_reader(Path(settings.MODEL_ROOT, model.folder), model.digest)
+
+
+def _in_order(study: Study) -> list[Instance]:
+    """Images as a person looks at them, then everything else."""
+    every = Instance.objects.filter(series__study=study)
+    return [*every.images(), *every.exclude(role=Role.IMAGE).order_by("pk")]
+
+
+def _source(pacs: Pacs, instance: Instance) -> Source:
+    return Source(instance.uid, partial(_opened, pacs, instance))
+
+
+@contextmanager
+def _opened(pacs: Pacs, instance: Instance) -> Iterator[BinaryIO]:
+    if instance.role == Role.OWN:
+        raise UnreadableFrame("own_result", "This is a result that Osteon stored.")
+    if instance.role == Role.OTHER:
+        raise UnreadableFrame("not_an_image", "This object holds no image.")
+    try:
+        with pacs.open(instance.pacs_id) as stream:
+            yield stream
+    except GoneFromPacs as error:
+        raise UnreadableFrame(GONE, "The image is no longer in the PACS.") from error
+
+
+@contextmanager
+def _outcome_of_reading(taken: Study) -> Iterator[None]:
+    try:
+        yield
+    except GoneFromPacs:
+        claims.give_up(taken, GONE, "The images are no longer in the PACS.")
+    except PacsUnavailable:
+        words = "The PACS does not answer; the study is read as soon as it does."
+        claims.give_back(taken, AGAIN, "pacs_unavailable", words)
+        raise
+    except (NoModel, DamagedArtifact) as error:
+        if taken.code != "no_model":  # once a study, not every few seconds
+            log.error("no study can be read: %s", error)
+        claims.give_back(taken, AGAIN, "no_model", str(error))
+    except Exception as error:
+        claims.fail(taken, type(error).__name__)
+        raise
+
+
+@transaction.atomic
+def _keep(
+    taken: Study, model: ModelVersion, instances: Sequence[Instance], reading: Reading
+) -> Prediction | None:
+    """Rows of `reading`, unless the study has moved on: then it is read anew."""
+    study = Study.objects.select_for_update().get(pk=taken.pk)
+    unread = study.state in (Study.State.READING, Study.State.WAITING)
+    if study.revision != taken.revision or not unread:
+        log.info("study %d moved on while it was read", study.pk)
+        return None
+    _supersede(study)
+    prediction = Prediction.objects.create(
+        study=study,
+        revision=study.revision,
+        model=model,
+        state=reading.state,
+        code=reading.code,
+        reason=tags.text(reading.reason, 500),
+        probability=reading.probability,
+        threshold=reading.threshold,
+        flagged=reading.flagged,
+        aggregation=reading.aggregation,
+        milliseconds=reading.milliseconds,
+        explanation=Explanation.WAITING
+        if reading.state == "read"
+        else Explanation.NONE,
+    )
+    _keep_images(prediction, instances, reading)
+    for column in ("state", "code", "reason", "probability", "flagged"):
+        setattr(study, column, getattr(prediction, column))
+    study.lease_until = None
+    study.save()
+    said = {"study": study.pk, "revision": study.revision, "model": model.digest}
+    said |= {"state": reading.state, "probability": reading.probability}
+    audit.record("study.read", prediction, **said)
+    return prediction
+
+
+def _supersede(study: Study) -> None:
+    current = study.predictions.filter(superseded_at=None)
+    current.filter(explanation=Explanation.WAITING).update(
+        explanation=Explanation.NONE,
+        explanation_reason="A newer reading came before this one was explained.",
+    )
+    current.update(superseded_at=timezone.now())
+
+
+def _keep_images(
+    prediction: Prediction, instances: Sequence[Instance], reading: Reading
+) -> None:
+    ImageReading.objects.bulk_create(
+        ImageReading(
+            prediction=prediction,
+            instance=instance,
+            state=image.state,
+            code=image.code,
+            reason=tags.text(image.reason, 500),
+            probability=image.probability,
+            voted=image.voted,
+            views=[vars(view) for view in image.views],
+        )
+        for instance, image in zip(instances, reading.images, strict=True)
+    )
+
+
+@transaction.atomic
+def _take(pk: int) -> Prediction | None:
+    """The prediction, if it is current, unexplained and in nobody's hands."""
+    free = Prediction.objects.unexplained().select_for_update(of=["self"])
+    prediction = free.select_related("model").filter(pk=pk).first()
+    if prediction is None:
+        return None
+    if prediction.explanation_attempts >= settings.MAX_ATTEMPTS:
+        _fail(prediction, "Explaining broke off several times without an answer.")
+        return None
+    prediction.explanation_attempts += 1
+    prediction.explanation_lease = claims.lease()
+    prediction.save()
+    return prediction
+
+
+@contextmanager
+def _outcome_of_explaining(taken: Prediction) -> Iterator[None]:
+    try:
+        yield
+    except PacsUnavailable:
+        left = F("explanation_attempts") - 1  # not its fault: no attempt is counted
+        _amend(taken, explanation_lease=_in(AGAIN), explanation_attempts=left)
+        raise
+    except (UnreadableFrame, DamagedArtifact) as error:
+        _fail(taken, str(error))
+    except Exception as error:
+        if taken.explanation_attempts < settings.MAX_ATTEMPTS:
+            pause = timedelta(seconds=2**taken.explanation_attempts)
+            _amend(taken, explanation_lease=_in(pause))
+        else:
+            _fail(taken, f"Explaining failed with {type(error).__name__}.")
+        raise
+
+
+def _in(pause: timedelta) -> datetime:
+    return timezone.now() + pause
+
+
+def _amend(taken: Prediction, **columns: object) -> bool:
+    """Change the row unless it was superseded or somebody else has it by now."""
+    ours = Prediction.objects.filter(
+        pk=taken.pk,
+        superseded_at=None,
+        explanation=Explanation.WAITING,
+        explanation_lease=taken.explanation_lease,
+    )
+    return bool(ours.update(**columns))
+
+
+@transaction.atomic
+def _fail(taken: Prediction, words: str) -> None:
+    words = tags.text(words, 500)
+    if _amend(taken, explanation=Explanation.FAILED, explanation_reason=words):
+        audit.record("prediction.unexplained", taken, reason=words)
+
+
+@transaction.atomic
+def _keep_overlays(
+    taken: Prediction, drawn: Sequence[tuple[ImageReading, dict[str, Drawn]]]
+) -> None:
+    if not _amend(taken, explanation=Explanation.DONE, explanation_lease=None):
+        return
+    for image, overlays in drawn:
+        for method, overlay in overlays.items():
+            rows, columns = _frame_size(image.instance, overlay)
+            Overlay.objects.create(
+                image=image,
+                method=method,
+                png=ContentFile(overlay.png, f"{image.pk}-{method}.png"),
+                rows=rows,
+                columns=columns,
+                peak=overlay.peak,
+            )
+    audit.record("prediction.explained", taken, images=len(drawn))
+
+
+def _frame_size(instance: Instance, overlay: Drawn) -> tuple[int, int]:
+    """As the PACS told; the picture's own size has at least the right proportions."""
+    if instance.rows and instance.columns:
+        return instance.rows, instance.columns
+    columns, rows = struct.unpack_from(">II", overlay.png, 16)  # of the PNG's IHDR
+    return rows, columns
