@@ -10,7 +10,7 @@ import threading
 import time
 
 from django.core.management.base import BaseCommand
-from django.db import OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from clinic import intake, tasks
 from clinic.doorbell import Doorbell
@@ -50,7 +50,7 @@ class Watcher:
             self.bell.ring(tasks.read_study, [study.pk for study in due])
             if time.monotonic() - self.swept > SWEEP:
                 self.sweep()
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             log.warning("The database is away or busy: %s", error)
 
     def sweep(self) -> None:

@@ -1,0 +1,83 @@
+"""Several processes at once, on each database that Osteon supports."""
+
+import json
+
+import pytest
+
+RECORD = """
+from clinic import audit
+for number in range(40):
+    audit.record("thing.done", f"thing/{number}", by="NAME")
+"""
+
+
+def test_the_audit_chain_never_forks(installation):
+    writers = [
+        installation.script(RECORD.replace("NAME", name), f"writer-{name}")
+        for name in "abcd"
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    assert installation.count("clinic_auditevent") == 160
+    assert '"broken": []' in installation.manage("ledger", "--verify")
+
+
+def test_two_watchers_take_each_object_in_once(installation):
+    for study in range(12):
+        installation.push(study)
+    for name in ("one", "two", "three"):
+        installation.watch(name)
+    for study in range(12, 24):
+        installation.push(study)
+    installation.until(lambda: installation.count("clinic_instance") == 48, 40)
+    assert installation.count("clinic_study") == 24
+    received = "action = 'study.received'"
+    rows = installation.rows(f"SELECT detail FROM clinic_auditevent WHERE {received}")
+    assert sum(detail["objects"] for detail in map(parsed, rows)) == 48
+    assert '"broken": []' in installation.manage("ledger", "--verify")
+
+
+def parsed(row):
+    return row[0] if isinstance(row[0], dict) else json.loads(row[0])
+
+
+SUBMIT = """
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from clinic import review
+from clinic.models import Prediction
+user = User.objects.create(username="NAME")
+prediction = Prediction.objects.get()
+for _ in range(10):
+    review.submit(prediction=prediction, radiologist=user, verdict="VERDICT")
+"""
+PREPARE = """
+from tests.clinic.factories import make_prediction
+make_prediction()
+"""
+
+
+def test_two_who_judge_at_once_both_stand_and_the_later_settles(installation):
+    assert installation.script(PREPARE, "prepare").wait(30) == 0
+    people = [
+        installation.script(
+            SUBMIT.replace("NAME", name).replace("VERDICT", verdict), name
+        )
+        for name, verdict in [("ada", "fracture"), ("bob", "unsure")]
+    ]
+    assert [person.wait(60) for person in people] == [0, 0]
+    assert installation.count("clinic_review") == 20
+    latest = "SELECT verdict FROM clinic_review ORDER BY id DESC LIMIT 1"
+    assert installation.rows(latest) == installation.rows(
+        "SELECT verdict FROM clinic_study"
+    )
+
+
+def test_a_bootstrapped_database_refuses_to_forget(installation):
+    installation.manage("bootstrap")
+    assert installation.script(PREPARE, "prepare").wait(30) == 0
+    judge = installation.script(SUBMIT.replace("VERDICT", "unsure"), "judge")
+    assert judge.wait(30) == 0
+    for table in ("clinic_auditevent", "clinic_review"):
+        with pytest.raises(Exception, match="append-only"):
+            installation.rows(f"DELETE FROM {table}")
+        assert installation.count(table) > 0
