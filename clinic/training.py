@@ -16,7 +16,7 @@ def plan(*, network: str, epochs: list[int] | None, seed: int) -> Plan:
     if epochs is None:
         return chosen
     if len(epochs) != len(chosen.stages):
-        raise ValueError(f"{network} is trained in {len(chosen.stages)} stages")
+        raise ValueError(f"{network} is trained in {len(chosen.stages)} stage(s)")
     pairs = zip(chosen.stages, epochs, strict=True)
     stages = tuple(replace(stage, epochs=count) for stage, count in pairs)
     return replace(chosen, stages=stages)
