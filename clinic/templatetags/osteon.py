@@ -60,6 +60,12 @@ def percent(probability: float | None) -> str:
 
 
 @register.filter
+def hundredths(probability: float) -> str:
+    """[0, 1] as a length on a gauge of 100, with a point in every language."""
+    return f"{probability * 100:.1f}"
+
+
+@register.filter
 def words(name: str) -> str:
     """A name of code as people read it: "not_ours" -> "not ours"."""
     return name.replace("_", " ")

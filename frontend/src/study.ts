@@ -83,6 +83,8 @@ class StudyPage {
       "zoom-in": () => viewer.zoom(1),
       "zoom-out": () => viewer.zoom(-1),
       invert: () => viewer.invert(),
+      rotate: () => viewer.rotate(),
+      flip: () => viewer.flip(),
       reset: () => viewer.reset(),
       "overlay-toggle": () => viewer.explain(viewer.method ? null : viewer.last),
       "overlay-off": () => viewer.explain(null),
@@ -208,7 +210,7 @@ class StudyPage {
   private async fetchPart(name: string, target: string): Promise<void> {
     const element = this.page.querySelector(target);
     if (!element) return;
-    await htmx.ajax("get", `${this.page.dataset.url}${name}/`, { target, swap: "morph" });
+    await htmx.ajax("get", `${this.page.dataset.url}${name}/`, { target, swap: "morph:outerHTML" });
   }
 
   private announce(words: string): void {

@@ -141,6 +141,21 @@ export class Viewer {
     viewport?.render();
   }
 
+  /** A quarter turn clockwise. */
+  rotate(): void {
+    const { viewport } = this.pane ?? {};
+    const { rotation = 0 } = viewport?.getViewPresentation() ?? {};
+    viewport?.setViewPresentation({ rotation: (rotation + 90) % 360 });
+    viewport?.render();
+  }
+
+  /** Left becomes right. */
+  flip(): void {
+    const { viewport } = this.pane ?? {};
+    viewport?.setCamera({ flipHorizontal: !viewport.getCamera().flipHorizontal });
+    viewport?.render();
+  }
+
   reset(): void {
     const { pane } = this;
     if (pane?.image) void this.showIn(pane, pane.index);

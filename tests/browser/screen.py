@@ -1,0 +1,24 @@
+"""What the tests do with an open page."""
+
+import io
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import expect
+
+
+def pixels(locator):
+    """What the screen shows of an element, uint8 (rows, columns, 3)."""
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
+
+
+def ready(page, panes=1):
+    """Wait until that many panes show their image."""
+    expect(page.locator(".pane[data-ready]")).to_have_count(panes, timeout=20_000)
+
+
+def open_study(page, study, panes=1):
+    here = urlsplit(page.url)
+    page.goto(f"{here.scheme}://{here.netloc}/studies/{study.pk}/")
+    ready(page, panes)

@@ -1,0 +1,50 @@
+"""Pictures of the pages in var/screenshots, for people to look at."""
+
+from clinic.models import Study
+from tests.browser.screen import open_study, ready
+from tests.clinic.factories import make_review, make_user
+
+
+def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
+    known = {
+        "MÜLLER^ANNA": 0.97,
+        "OKONKWO^CHIDI^B": 0.91,
+        "NGUYEN^THI LAN": 0.83,
+        "SMITH^JOHN": 0.31,
+        "GARCÍA^LUCÍA": 0.12,
+        "IVANOVA^OLGA": 0.04,
+    }
+    studies = [
+        scene.phantom(
+            seed,
+            waited=8 * seed + 3,
+            probability=p,
+            PatientName=name,
+            fractured=p > 0.5,
+        )
+        for seed, (name, p) in enumerate(known.items(), 1)
+    ]
+    scene.phantom(7)
+    failed = scene.phantom(8, waited=2)
+    failed.state = Study.State.FAILED
+    failed.reason = "The reading ended without an answer four times."
+    failed.save()
+    sign_in()
+    shot("worklist")
+    scene.explain(studies[1].prediction)
+    make_review(studies[1].prediction, make_user("radiologist"), verdict="unsure")
+    open_study(page, studies[1], panes=2)
+    page.wait_for_timeout(300)
+    shot("study")
+    page.keyboard.press("l")
+    page.wait_for_timeout(400)
+    shot("study-lrp")
+    page.keyboard.press("1")
+    page.keyboard.press("g")
+    ready(page, 1)
+    for key in ("b", " ", "f"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(400)
+    shot("study-gradcam")
+    page.keyboard.press("?")
+    shot("help")

@@ -1,0 +1,243 @@
+"""The viewer: original pixels, and explanations that lie on them."""
+
+import cv2
+import imagecodecs
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
+
+from clinic.models import Instance, Prediction
+from tests.browser.scenes import landmark_dx, landmark_png
+from tests.browser.screen import open_study, pixels, ready
+from tests.clinic.factories import SR, add_instance
+
+
+def centres(picture, is_marked):
+    """(x, y) of each marked region of `picture` that lies wholly inside it."""
+    marked = is_marked(picture.astype(int)).astype(np.uint8)
+    marked[:32] = marked[-32:] = 0  # the pane's own words
+    count, _, stats, centroids = cv2.connectedComponentsWithStats(marked)
+    rows, columns = marked.shape
+    found = []
+    for (x, y, width, height, area), centre in zip(stats[1:count], centroids[1:count]):
+        inside = x > 1 and y > 33 and x + width < columns - 1 and y + height < rows - 33
+        if inside and area > 20:
+            found.append(centre)
+    return found
+
+
+def white(picture):
+    return picture.min(axis=2) > 150
+
+
+def green(picture):
+    return (picture[..., 1] > 150) & (picture[..., 0] < 110) & (picture[..., 2] < 110)
+
+
+VIEWS = {
+    "as it opens": "",
+    "zoomed out": "- -",
+    "panned": "Shift+ArrowLeft Shift+ArrowUp",
+    "zoomed in and panned": "+ + + Shift+ArrowRight Shift+ArrowRight Shift+ArrowDown",
+    "turned": "t",
+    "mirrored": "h",
+    "turned, mirrored and zoomed": "t h - Shift+ArrowUp",
+    "two panes": "2",
+    "four panes": "4",
+}
+
+
+@pytest.mark.parametrize(
+    ("window", "spacing"),
+    [((1366, 768), [0.15, 0.15]), ((1600, 1000), [0.3, 0.2])],
+    ids=["small window", "large window, oblong pixels"],
+)
+def test_the_overlay_lies_on_the_anatomy(page, sign_in, scene, window, spacing):
+    """Bright landmarks of the image and green ones of its overlay, on the screen."""
+    study = scene.push(landmark_dx(ImagerPixelSpacing=spacing))
+    scene.explain(scene.read(study), landmark_png)
+    sign_in()
+    page.set_viewport_size({"width": window[0], "height": window[1]})
+    open_study(page, study)
+    for _ in range(4):
+        page.keyboard.press("]")
+    worst, compared = 0.0, 0
+    for name, keys in VIEWS.items():
+        image, overlay = landmarks_seen(page, keys.split())
+        assert image and len(image) == len(overlay), name
+        for one in image:
+            distance = min(float(np.hypot(*(one - other))) for other in overlay)
+            assert distance <= 2, (name, one, overlay)
+            worst, compared = max(worst, distance), compared + 1
+    print(f"{compared} landmarks compared, at most {worst:.2f} screen pixels apart")
+
+
+def landmarks_seen(page, keys):
+    """Centres of the landmarks of image and overlay, after `keys` from a fresh pane."""
+    page.keyboard.press("1")
+    page.keyboard.press("r")
+    ready(page)
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_timeout(200)
+    pane = page.locator(".pane").first
+    image = centres(pixels(pane), white)
+    page.keyboard.press("l")
+    page.wait_for_timeout(200)
+    overlay = centres(pixels(pane), green)
+    page.keyboard.press("o")
+    return image, overlay
+
+
+def plain(ds):
+    return ds
+
+
+def monochrome1(ds):
+    """The same picture, written with low values as white."""
+    ds.set_pixel_data(4095 - ds.pixel_array, "MONOCHROME1", 12)
+    ds.PresentationLUTShape = "INVERSE"
+    return ds
+
+
+def table(ds):
+    """Without a window, with a VOI LUT over the values that matter."""
+    del ds.WindowCenter, ds.WindowWidth
+    lut = Dataset()
+    lut.LUTDescriptor = [3801, 250, 16]
+    lut.LUTData = np.linspace(0, 65535, 3801).astype("<u2").tobytes()
+    lut["LUTData"].VR = "OW"
+    ds.VOILUTSequence = Sequence([lut])
+    return ds
+
+
+def jpeg2000(pixels):
+    return imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k")
+
+
+def compressed(syntax, encode):
+    def compress(ds):
+        ds.PixelData = encapsulate([encode(ds.pixel_array)])
+        ds["PixelData"].VR = "OB"
+        ds.file_meta.TransferSyntaxUID = syntax
+        return ds
+
+    return compress
+
+
+ENCODED = {
+    "JPEG lossless": (JPEGLosslessSV1, imagecodecs.ljpeg_encode),
+    "JPEG-LS": (JPEGLSLossless, imagecodecs.jpegls_encode),
+    "JPEG 2000": (JPEG2000Lossless, jpeg2000),
+}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [plain, monochrome1, table, *(compressed(*way) for way in ENCODED.values())],
+    ids=["plain", "MONOCHROME1", "VOI LUT", *ENCODED],
+)
+def test_bone_is_bright_however_it_was_written(page, sign_in, scene, written):
+    study = scene.push(written(landmark_dx()))
+    sign_in()
+    open_study(page, study)
+    page.wait_for_timeout(200)
+    picture = pixels(page.locator(".pane"))
+    assert len(centres(picture, white)) == 3
+    assert np.median(picture) < 60
+    page.keyboard.press("i")
+    page.wait_for_timeout(200)
+    assert np.median(pixels(page.locator(".screen"))[:, 300:700]) > 150
+
+
+def test_dragging_the_mouse_changes_the_window(page, sign_in, scene):
+    study = scene.push(landmark_dx())
+    sign_in()
+    open_study(page, study)
+    figures = page.locator(".pane-figures")
+    expect(figures).to_contain_text("W 4096 L 2048")
+    page.mouse.move(500, 400)
+    page.mouse.down()
+    page.mouse.move(560, 460, steps=5)
+    page.mouse.up()
+    expect(figures).not_to_contain_text("W 4096 L 2048")
+    page.keyboard.press("r")
+    expect(figures).to_contain_text("W 4096 L 2048")
+
+
+def test_the_wheel_zooms_and_a_shift_drag_pans(page, sign_in, scene):
+    study = scene.push(landmark_dx())
+    sign_in()
+    open_study(page, study)
+    page.wait_for_timeout(200)
+    before = centres(pixels(page.locator(".pane")), white)
+    page.mouse.move(500, 400)
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    page.mouse.move(540, 430, steps=5)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.wait_for_timeout(200)
+    after = centres(pixels(page.locator(".pane")), white)
+    assert np.abs(after[0] - before[0] - [40, 30]).max() < 2
+    zoom = page.locator(".pane-figures").inner_text()
+    page.mouse.wheel(0, -300)
+    expect(page.locator(".pane-figures")).not_to_have_text(zoom)
+
+
+def test_what_cannot_be_drawn_is_listed_with_its_reason(page, sign_in, scene):
+    study = scene.phantom(1, probability=0.3)
+    add_instance(study, sop_class=SR, role=Instance.Role.OTHER)
+    broken = study.prediction.images.first()
+    broken.state, broken.probability = Prediction.State.UNREADABLE, None
+    broken.reason = "The pixel data ends early."
+    broken.save()
+    sign_in()
+    open_study(page, study)
+    expect(page.locator(".pane")).to_have_count(1)
+    expect(page.locator(".images")).to_contain_text("The pixel data ends early.")
+    expect(page.locator(".images")).to_contain_text(
+        "Not an image: Basic Text SR Storage"
+    )
+
+
+def test_an_image_that_left_the_pacs_is_a_sentence(
+    page, sign_in, scene, complaints, settings
+):
+    study = scene.push(landmark_dx())
+    for file in (settings.EMBEDDED_ROOT / "files").rglob("*.dcm"):
+        file.unlink()
+    sign_in()
+    open_study(page, study, panes=0)
+    expect(page.locator(".pane-message")).to_contain_text("has this image no more")
+    complaints.clear()
+
+
+def test_the_explanation_appears_when_it_has_been_computed(page, sign_in, scene):
+    study = scene.phantom(2)
+    prediction = scene.read(study, explanation=Prediction.Explanation.WAITING)
+    sign_in()
+    open_study(page, study, panes=2)
+    page.keyboard.press("l")
+    expect(page.locator("#reading")).to_contain_text("explanation is being computed")
+    expect(page.locator(".pane-figures").first).to_contain_text("no LRP map")
+    scene.explain(prediction)
+    expect(page.locator("img.overlay:visible")).to_have_count(2, timeout=2000)
+    expect(page.locator("#reading")).not_to_contain_text("being computed", timeout=2000)
+
+
+def test_a_study_opened_before_it_is_read_shows_the_reading_by_itself(
+    page, sign_in, scene
+):
+    study = scene.phantom(3)
+    sign_in()
+    open_study(page, study, panes=2)
+    expect(page.locator("#reading")).to_contain_text("Not read yet")
+    expect(page.locator("#verdict-form")).to_have_count(0)
+    scene.read(study, 0.87)
+    expect(page.locator("#reading h2").first).to_contain_text("87 %", timeout=2000)
+    expect(page.locator("#verdict-form")).to_have_count(1)
