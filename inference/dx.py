@@ -130,7 +130,9 @@ def _shell(sop_uid: str) -> FileDataset:
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = sop_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    return FileDataset(
+        "", {}, preamble=b"\0" * 128, file_meta=meta, is_implicit_VR=False
+    )
 
 
 def _refuse_misfit(pixels: np.ndarray, bits: int) -> None:

@@ -25,7 +25,6 @@ from clinic.pacs import (
     RemoteInstance,
 )
 
-BAD_FILE_FORMAT = 15  # Orthanc's own error code
 RESOURCES = ("/studies/", "/instances/")
 
 
@@ -77,7 +76,7 @@ class OrthancPacs:
         with self._translated():
             answer = self._get(f"instances/{instance_id}/file", stream=True)
             file = _Body(answer, self._translated)
-        with answer:
+        with answer, file:
             yield file
 
     def store(self, file: bytes) -> str:
@@ -117,10 +116,10 @@ class OrthancPacs:
             # Orthanc 1.10 says 404 to an object without any UID; so does whoever
             # is no Orthanc at all, who has no health.
             return bool(self.health())
-        if not isinstance(cause, exceptions.HttpError):
+        if not isinstance(cause, exceptions.HttpError) or cause.http_status_code != 400:
             return False
         with self._translated():
-            return cause.request_response.json().get("OrthancStatus") == BAD_FILE_FORMAT
+            return "OrthancStatus" in cause.request_response.json()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -138,7 +137,7 @@ class OrthancPacs:
         except (exceptions.OrthancApiException, HTTPError, OSError) as error:
             # OSError: requests' own exceptions are of this kind, too.
             raise PacsUnavailable(
-                f"Orthanc at {self.url} does not answer: "
+                f"Orthanc at {self.url} gives no answer: "
                 f"{getattr(error, 'msg', None) or error}"
             ) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -196,6 +195,8 @@ class _Body(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
+        if self.closed:
+            raise ValueError("read of a closed stream")
         with self._translated():
             return self._raw.read(None if size is None or size < 0 else size)
 

@@ -9,24 +9,30 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode, split_dataset
 from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification
 
 from clinic.pacs import PacsUnavailable
 
 # A file goes out byte for byte, and is never decoded on its way.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
-MOST_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers up to 255
+MOST_CONTEXTS = 127  # and one for C-ECHO; PS3.8 9.3.2.2: odd numbers up to 255
 WARNINGS = range(0xB000, 0xC000)  # stored, with remarks
 REASONS = {  # PS3.4 B.2.3
     0xA7: "the PACS is out of resources",
-    0xA9: "the object does not match its SOP class",
+    0xA9: "the PACS misses what an object of its class must say",
     0xC0: "the PACS cannot understand the object",
 }
 
 
 class Refused(Exception):
     """The PACS answered, and does not take this one object; says why."""
+
+
+class NothingToSend(Exception):
+    """The file is none that could be sent; says why."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ class Sender:
         self._association: Association | None = None
 
     def send(self, item: Path | Dataset) -> None:
-        """Returns when the PACS has it. Raises Refused, PacsUnavailable."""
+        """Returns when the PACS has it. May raise Refused, NothingToSend,
+        or PacsUnavailable."""
+        item = _even(item)
         context = _context(item)
         if context not in self._wanted:
             self.close()
@@ -59,7 +67,7 @@ class Sender:
             self.close()
             status = self._store(item)
         if status is None:
-            raise PacsUnavailable(f"{self._name()} broke the connection off.")
+            raise Refused("the PACS breaks the connection off when it is sent this")
         if status and status not in WARNINGS:
             raise Refused(_sentence(status))
 
@@ -83,7 +91,10 @@ class Sender:
             ae.maximum_pdu_size = 0
             ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = self.peer.timeout
             ae.connection_timeout = self.peer.timeout
-            contexts = [build_context(kind, syntax) for kind, syntax in self._wanted]
+            # C-ECHO is always accepted: an association that was granted nothing
+            # would be aborted, whatever else is still to be sent.
+            contexts = [build_context(Verification)]
+            contexts += [build_context(kind, syntax) for kind, syntax in self._wanted]
             self._association = ae.associate(
                 self.peer.host, self.peer.port, contexts, self.peer.aet
             )
@@ -118,11 +129,34 @@ def sending(peer: Peer) -> Iterator[Sender]:
 
 def _context(item: Path | Dataset) -> tuple[UID, UID]:
     """SOP class and transfer syntax."""
-    if isinstance(item, Path):
-        meta = dcmread(item, stop_before_pixels=True, specific_tags=[]).file_meta
-    else:
-        meta = item.file_meta
+    meta = split_dataset(item)[0] if isinstance(item, Path) else item.file_meta
     return meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
+
+
+def _even(item: Path | Dataset) -> Path | Dataset:
+    """Mend a file whose pixels lack their padding byte.
+
+    Fragments are of even length (PS3.8 9.3.5.1); a peer that gets an odd one is
+    silent until it times out.
+    """
+    if not isinstance(item, Path):
+        return item
+    meta, offset = split_dataset(item)
+    if (item.stat().st_size - offset) % 2 == 0:
+        return item
+    try:
+        ds = dcmread(item)
+        list(ds)  # converts every element, and only those are padded on their way
+        syntax = meta.TransferSyntaxUID
+        words = encode(
+            ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
+        )
+    except Exception as error:
+        # Damaged files make pydicom raise anything.
+        raise NothingToSend("it is damaged, and of odd length") from error
+    if not words or len(words) % 2:
+        raise NothingToSend("it is of odd length, as if it were cut short")
+    return ds
 
 
 def _not_accepted(item: Path | Dataset) -> str:
