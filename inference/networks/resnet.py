@@ -82,7 +82,7 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 
 def _shortcut(before: int, after: int, stride: int) -> nn.Module:
     if before == after and stride == 1:
-        return nn.Sequential()
+        return nn.Identity()
     return nn.Sequential(
         nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
     )

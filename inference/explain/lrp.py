@@ -1,0 +1,124 @@
+"""Layer-wise relevance propagation: how much each pixel speaks for a fracture.
+
+The logit is handed down layer by layer to the pixels (Bach et al. 2015,
+doi:10.1371/journal.pone.0130140). Between layers plain autograd carries c = R / z,
+relevance per unit of activation: under it ReLU, pooling, flattening and residual
+sums are right as they are. Only weighted layers need a rule, put in their place on
+a copy whose batch norms are folded into the convolutions before them.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from inference.explain.rules import Rule, Weighted, alpha1beta0, box, epsilon, gamma
+from inference.networks.resnet import Add
+
+POOLS = nn.MaxPool2d, nn.AdaptiveAvgPool2d
+RIGHT_AS_THEY_ARE = nn.ReLU, *POOLS, Add, nn.Flatten, nn.Dropout, nn.Identity
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Which rule shares out relevance where."""
+
+    convolutions: Rule
+    dense: Rule
+    boxed: bool = True  # z^B at the pixels, else the rule of every convolution
+    conserves: bool = True  # the relevance of all pixels adds up to the logit
+
+
+EVEN = partial(gamma, strength=0.0)
+DAMPED, UNDAMPED = partial(epsilon, dampen=0.01), partial(epsilon, dampen=0.0)
+
+COMPOSITES = {
+    "gamma": Composite(partial(gamma, strength=0.25), EVEN),
+    "alpha1beta0": Composite(alpha1beta0, EVEN),
+    "even": Composite(EVEN, EVEN),
+    "epsilon": Composite(DAMPED, DAMPED, conserves=False),
+    "lrp0": Composite(UNDAMPED, UNDAMPED, boxed=False, conserves=False),
+}
+
+
+def propagate(
+    network: nn.Module, x: Tensor, composite: Composite, bounds: tuple[float, float]
+) -> Tensor:
+    """Share out the logits of x (N, 1, H, W) among its pixels: (N, H, W).
+
+    bounds: the values of black and white in x. A network with a layer that no rule
+    covers is refused with ValueError rather than explained wrongly.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
+        logits = ruled(network, composite, bounds)(x)
+        (shares,) = torch.autograd.grad(logits.sum(), x)
+        x = x.detach()
+    return (shares if composite.boxed else x * shares)[:, 0]
+
+
+def ruled(
+    network: nn.Module, composite: Composite, bounds: tuple[float, float]
+) -> nn.Module:
+    """A copy of `network` with the same logits, whose gradient is c."""
+    copy = deepcopy(network).eval().requires_grad_(False)
+    _fold(copy)
+    first = next(m for m in copy.modules() if isinstance(m, nn.Conv2d))
+    for parent, name, layer in _leaves(copy):
+        if layer is first and composite.boxed:
+            setattr(parent, name, _Ruled(layer, partial(box, bounds=bounds)))
+        elif isinstance(layer, nn.Conv2d):
+            setattr(parent, name, _Ruled(layer, composite.convolutions))
+        elif isinstance(layer, nn.Linear):
+            setattr(parent, name, _Ruled(layer, composite.dense))
+        elif not isinstance(layer, RIGHT_AS_THEY_ARE):
+            raise ValueError(f"no relevance rule for {type(layer).__name__}")
+    return copy
+
+
+def _leaves(network: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Every module without children: (its parent, its name there, itself)."""
+    return [
+        (parent, name, module)
+        for parent in network.modules()
+        for name, module in parent.named_children()
+        if not list(module.children())
+    ]
+
+
+def _fold(network: nn.Module) -> None:
+    """Fold every batch norm into the convolution right before it, in place."""
+    for parent in network.modules():
+        children = list(parent.named_children())
+        for (before, conv), (name, norm) in pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, before, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, name, nn.Identity())
+
+
+class _Ruled(nn.Module):
+    def __init__(self, layer: Weighted, rule: Rule) -> None:
+        super().__init__()
+        self.layer, self.rule = layer, rule
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Relevance.apply(x, self.layer, self.rule)
+
+
+class _Relevance(torch.autograd.Function):
+    """The layer forwards, its rule backwards."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, layer: Weighted, rule: Rule) -> Tensor:
+        z = layer(x)
+        ctx.save_for_backward(x, z)
+        ctx.layer, ctx.rule = layer, rule
+        return z
+
+    @staticmethod
+    def backward(ctx, c: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.rule(ctx.layer, *ctx.saved_tensors, c), None, None

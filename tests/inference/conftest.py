@@ -1,0 +1,45 @@
+"""Small networks that have everything a trained one has, without the training."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from inference.explain import bounds
+from inference.networks import Arch, build
+from inference.preprocess import Recipe
+
+BLACK_AND_WHITE = bounds(Recipe())
+
+
+@pytest.fixture(
+    params={
+        "resnet18": Arch("resnet18", (("width", 8),)),
+        "rx": Arch("rx", (("hidden", (32, 16)), ("widths", (8, 8, 16, 16)))),
+        "rx-batch-norm": Arch(
+            "rx", (("batch_norm", True), ("pool_every", 2), ("widths", (8,) * 6))
+        ),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def small_network(request) -> nn.Module:
+    """Biases and batch-norm statistics far from where they start."""
+    torch.manual_seed(0)
+    network = build(request.param[1])
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.5)
+            module.momentum = 1.0
+        elif getattr(module, "bias", None) is not None:
+            nn.init.normal_(module.bias, std=0.5)
+    network(torch.empty(8, 1, 96, 64).uniform_(*BLACK_AND_WHITE))
+    return network.eval()
+
+
+@pytest.fixture
+def small_views() -> Tensor:
+    """(3, 1, 96, 64) between black and white, the first one partly black."""
+    generator = torch.Generator().manual_seed(1)
+    views = torch.empty(3, 1, 96, 64).uniform_(*BLACK_AND_WHITE, generator=generator)
+    views[0, :, :, :24] = BLACK_AND_WHITE[0]
+    return views
