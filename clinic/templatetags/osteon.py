@@ -74,7 +74,9 @@ def words(name: str) -> str:
 @register.filter
 def figures(card: dict) -> list[tuple[str, list[tuple[str, object]]]]:
     """A model's card as (heading, [(name, value)]), whatever it measures."""
-    plain = [(words(k), v) for k, v in card.items() if not isinstance(v, dict | list)]
+    plain = [
+        (words(k), _written(v)) for k, v in card.items() if not isinstance(v, dict)
+    ]
     nested = [(words(k), _flat(v)) for k, v in card.items() if isinstance(v, dict)]
     return [(heading, rows) for heading, rows in [("Model", plain), *nested] if rows]
 

@@ -1,0 +1,190 @@
+"""Pages: shape, one call, answer."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from clinic.models import AuditEvent, Review, Study
+from clinic.pacs.embedded import EmbeddedPacs
+from clinic.templatetags import osteon
+from tests.clinic.factories import make_prediction, make_study
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def reader(client, radiologist):
+    client.force_login(radiologist)
+    return client
+
+
+@pytest.fixture
+def steward(client, administrator):
+    client.force_login(administrator)
+    return client
+
+
+def verdict(client, on, **fields):
+    form = {
+        "prediction": on.pk,
+        "seen_revision": on.revision,
+        "verdict": "fracture",
+        "boxes": "[]",
+        "comment": "",
+        "overlay_shown": "true",
+    }
+    address = f"/studies/{on.study_id}/verdict/"
+    return client.post(address, form | fields, headers=HTMX)
+
+
+def test_health_answers_without_signing_in(client, db):
+    assert client.get("/health/").content == b"ok"
+
+
+def test_pages_forbid_scripts_from_elsewhere_and_copies(reader):
+    answer = reader.get("/")
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "unsafe-eval" not in policy.replace("wasm-unsafe-eval", "")
+    assert answer["Cache-Control"] == "no-store, private"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_list_is_silent_while_nothing_changes(reader, study):
+    token = reader.get("/").context["page"].token
+    assert reader.get(f"/?seen={token}", headers=HTMX).status_code == 204
+    make_prediction(study)
+    answer = reader.get(f"/?seen={token}", headers=HTMX)
+    assert answer.status_code == 200
+    assert b"<html" not in answer.content
+    assert b"Fracture?" in answer.content
+
+
+def test_a_poll_costs_few_queries(reader, study, django_assert_max_num_queries):
+    with django_assert_max_num_queries(8):
+        reader.get("/", headers=HTMX)
+
+
+def test_opening_a_study_is_on_record_once(reader, study, radiologist):
+    reader.get(f"/studies/{study.pk}/")
+    reader.get(f"/studies/{study.pk}/reading/")
+    reader.get(f"/api/studies/{study.pk}/")
+    event = AuditEvent.objects.get(action="study.opened")
+    assert (event.actor, event.target) == (radiologist, f"study/{study.pk}")
+
+
+def test_a_verdict_opens_the_next_study(reader, prediction, radiologist):
+    following = make_prediction(probability=0.2).study
+    answer = verdict(reader, prediction, comment="Torus.")
+    assert answer["HX-Redirect"] == f"/studies/{following.pk}/"
+    review = Review.objects.get()
+    assert (review.radiologist, review.comment) == (radiologist, "Torus.")
+    assert review.overlay_shown
+
+
+def test_the_last_verdict_leads_back_to_the_list(reader, prediction):
+    assert verdict(reader, prediction)["HX-Redirect"] == "/"
+
+
+def test_boxes_are_kept_as_drawn(reader, prediction):
+    box = {
+        "instance": prediction.images.first().instance_id,
+        "x": 10.5,
+        "y": 20,
+        "width": 30,
+        "height": 40,
+    }
+    verdict(reader, prediction, boxes=json.dumps([box]))
+    assert Review.objects.get().boxes == [box]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"verdict": ""}, "Choose fracture, no fracture or unsure."),
+        ({"verdict": "maybe"}, "Choose fracture, no fracture or unsure."),
+        ({"boxes": "{not json"}, "valid JSON"),
+        ({"boxes": '[{"instance": 1}]'}, "A box has an image"),
+        ({"comment": "x" * 4001}, "4000"),
+        ({"prediction": "first"}, "valid integer"),
+    ],
+)
+def test_a_refusal_is_a_sentence_beside_what_was_typed(
+    reader, prediction, fields, sentence
+):
+    answer = verdict(reader, prediction, **{"comment": "<b>Kept</b>"} | fields)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert sentence in page
+    if "comment" not in fields:
+        assert "&lt;b&gt;Kept&lt;/b&gt;" in page
+    assert not Review.objects.exists()
+
+
+def test_a_verdict_belongs_to_a_reading_of_its_own_study(reader, prediction):
+    stranger = make_prediction()
+    answer = verdict(reader, prediction, prediction=stranger.pk)
+    assert answer.status_code == 404
+    assert not Review.objects.exists()
+
+
+def test_a_verdict_without_its_token_is_refused(prediction, radiologist):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(radiologist)
+    assert verdict(client, prediction).status_code == 403
+    assert not Review.objects.exists()
+
+
+def test_skipped_studies_come_up_after_all_others(reader):
+    first, second, third = (make_prediction().study for _ in range(3))
+    assert reader.post(f"/studies/{first.pk}/skip/").url == f"/studies/{second.pk}/"
+    assert reader.post(f"/studies/{second.pk}/skip/").url == f"/studies/{third.pk}/"
+    answer = verdict(reader, third.prediction)
+    assert answer["HX-Redirect"] == f"/studies/{first.pk}/"
+
+
+def test_the_system_page_tells_how_things_stand(steward, prediction, settings):
+    EmbeddedPacs(settings.EMBEDDED_ROOT)
+    model = prediction.model
+    model.card = {"auroc": 0.8123456, "holdout": {"auroc": [0.7, 0.9], "n": 120}}
+    model.save()
+    page = steward.get("/system/").content.decode()
+    assert model.name in page
+    assert "0.812" in page and "0.7 – 0.9" in page
+    assert "Embedded PACS" in steward.get("/system/pacs/").content.decode()
+    assert "1 received" in steward.get("/ledger/").content.decode()
+
+
+def test_only_a_study_set_aside_can_be_put_back(steward, study):
+    steward.post(f"/studies/{study.pk}/requeue/")
+    assert not AuditEvent.objects.filter(action="study.tried_again").exists()
+    Study.objects.filter(pk=study.pk).update(state="failed", reason="Four times.")
+    answer = steward.post(f"/studies/{study.pk}/requeue/", follow=True)
+    assert "waits to be read again" in answer.content.decode()
+    study.refresh_from_db()
+    assert study.state == Study.State.WAITING
+
+
+def test_every_state_of_a_study_has_a_page(reader):
+    for state in Study.State.values:
+        shown = make_study(state=state, reason="A reason.")
+        answer = reader.get(f"/studies/{shown.pk}/")
+        assert shown.get_state_display() in answer.content.decode(), state
+
+
+def test_a_bundle_that_was_not_built_is_told_in_a_sentence(
+    client, db, tmp_path, settings
+):
+    settings.BASE_DIR = tmp_path
+    page = client.get("/login/").content.decode()
+    assert osteon.NOT_BUILT.split(":")[0] in page
+    assert "<script" not in page
+
+
+def test_what_is_not_there_is_told_in_words(reader):
+    answer = reader.get("/studies/999/")
+    assert answer.status_code == 404
+    assert "There is no such page." in answer.content.decode()
