@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 MAX_PIXELS = 64_000_000  # three times the largest stitched radiograph
 MAX_BYTES = 1 << 30
+ENCAPSULATED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"  # how such pixels begin
 
 # What the names of storage classes without a picture of their own have in common.
 NOT_IMAGES = (
@@ -61,19 +62,19 @@ class Frame:
 def open_dataset(source: Path | BinaryIO) -> Dataset:
     """Parse a DICOM file, header and pixels; a missing preamble is forgiven.
 
-    Raises UnreadableFrame (not_dicom, truncated, too_large). What goes wrong in
-    fetching the bytes (OSError) is not the file's fault and passes through.
+    The bytes are fetched before any is looked at, so that what goes wrong in
+    fetching (OSError) passes through and whatever comes later is the file's fault:
+    UnreadableFrame (not_dicom, truncated, too_large).
     """
-    if isinstance(source, Path):
-        with source.open("rb") as stream:
-            return open_dataset(stream)
-    stream = source if source.seekable() else BytesIO(source.read(MAX_BYTES + 1))
-    _refuse_bombs(stream)
+    data = _fetched(source)
+    if DeflatedExplicitVRLittleEndian.encode() in data[:2048]:
+        _measure_inflated(data)
     with _told("not_dicom", "This is not a DICOM file, or its header is damaged"):
-        ds = dcmread(stream, force=True)
+        ds = dcmread(BytesIO(data), force=True)
         if not _plausible(ds):
             raise InvalidDicomError("no DICOM header found")
-    if "PixelData" not in ds and _pixels_cut(stream):
+    if "PixelData" not in ds and ENCAPSULATED in data:
+        # pydicom drops encapsulated pixels whose end is missing.
         raise UnreadableFrame("truncated", "The file ends within its pixel data.")
     return ds
 
@@ -96,40 +97,40 @@ def _told(code: str, sentence: str) -> Iterator[None]:
     """Whatever goes wrong in here is the file's fault, and is said as such."""
     try:
         yield
-    except (UnreadableFrame, OSError):
+    except UnreadableFrame:
         raise
     except Exception as error:
         # Damaged files make pydicom and the codecs raise anything: struct.error,
-        # KeyError, RecursionError, MemoryError, each codec's own RuntimeError.
+        # KeyError, OSError, RecursionError, MemoryError, each codec's own RuntimeError.
         detail = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnreadableFrame(code, f"{sentence}: {detail}.") from error
 
 
-def _refuse_bombs(stream: BinaryIO) -> None:
-    """Refuse a file that is too long, or that would be once inflated."""
-    start = stream.tell()
-    length = stream.seek(0, 2) - start
-    stream.seek(start)
-    head = stream.read(2048)
-    stream.seek(start)
-    if length > MAX_BYTES:
-        raise UnreadableFrame("too_large", f"The file has {length:,} bytes.")
-    if DeflatedExplicitVRLittleEndian.encode() in head:
-        _measure_inflated(stream, head)
-        stream.seek(start)
+def _fetched(source: Path | BinaryIO) -> bytes:
+    if isinstance(source, Path):
+        with source.open("rb") as stream:
+            return _fetched(stream)
+    if source.seekable():
+        start = source.tell()
+        length = source.seek(0, SEEK_END) - start
+        source.seek(start)
+        if length > MAX_BYTES:
+            raise UnreadableFrame("too_large", f"The file has {length:,} bytes.")
+    return source.read()
 
 
-def _measure_inflated(stream: BinaryIO, head: bytes) -> None:
+def _measure_inflated(data: bytes) -> None:
+    """Refuse a small file that inflates to a huge one, before pydicom inflates it."""
     # The file meta group ends where its first element says (PS3.10 7.1).
-    stream.seek(stream.tell() + 144 + int.from_bytes(head[140:144], "little"))
+    rest = memoryview(data)[144 + int.from_bytes(data[140:144], "little") :]
     inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with _told("truncated", "The deflated part of the file is damaged"):
-        while chunk := inflate.unconsumed_tail or stream.read(1 << 20):
-            total += len(inflate.decompress(chunk, 1 << 24))
+        while rest and not inflate.eof:
+            total += len(inflate.decompress(rest, 1 << 24))
+            rest = inflate.unconsumed_tail
             if total > MAX_BYTES:
                 raise UnreadableFrame("too_large", "The file inflates without end.")
-            if inflate.eof:
-                return
+    if not inflate.eof:
         raise UnreadableFrame("truncated", "The deflated part of the file ends early.")
 
 
@@ -137,12 +138,6 @@ def _plausible(ds: Dataset) -> bool:
     """Parsed by force, any bytes make some dataset: ask for a sign of DICOM."""
     signs = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Modality", "Rows")
     return ds.preamble is not None or any(sign in ds for sign in signs)
-
-
-def _pixels_cut(stream: BinaryIO) -> bool:
-    """pydicom drops encapsulated pixels whose end is missing; has it just now?"""
-    stream.seek(0)
-    return b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff" in stream.read()
 
 
 def _refuse_non_images(ds: Dataset) -> None:

@@ -101,6 +101,6 @@ def letter(image: np.ndarray, side: str, text: str, rng: np.random.Generator) ->
     at = (int(x * columns), int(y * rows))
     cv2.putText(stamp, side, at, style, 0.95 * unit, 255, thick, cv2.LINE_AA)
     if text:
-        below = (int(0.03 * columns), int(0.975 * rows))
+        below = (int(0.14 * columns), int(0.975 * rows))
         cv2.putText(stamp, text, below, style, 0.36 * unit, 230, 1, cv2.LINE_AA)
     np.maximum(image, stamp * np.float32(0.97 / 255), out=image)

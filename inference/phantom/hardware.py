@@ -33,7 +33,7 @@ def add_cast(
     weave = rng.standard_normal(arm.shape, np.float32)
     weave = cv2.GaussianBlur(weave, (0, 0), 3.5 * pitch, sigmaY=0.9 * pitch)
     weave *= np.float32(0.1 / max(float(weave.std()), 1e-6))
-    thick = path * (1 + weave) * np.float32(rng.uniform(0.018, 0.034))
+    thick = path * (1 + weave) * np.float32(rng.uniform(0.025, 0.055))
     lost += cv2.resize(thick, lost.shape[::-1])
 
 

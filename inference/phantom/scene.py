@@ -9,7 +9,7 @@ import numpy as np
 from inference.phantom.fracture import Fracture, breaking, site
 from inference.phantom.hardware import add_cast, add_metal
 from inference.phantom.projection import Pose, add_bone, flesh, pose
-from inference.phantom.skeleton import Bone, person, skeleton, soft_tissue
+from inference.phantom.skeleton import Bone, Person, person, skeleton, soft_tissue
 
 FINEST = 1100  # rows drawn; what is larger is enlarged before its noise is added
 DEPTH = {"pa": 1.0, "lateral": 1.35}  # of soft tissue along the beam
@@ -52,7 +52,7 @@ def draw(subject: Subject, shape: tuple[int, int]) -> Drawing:
     canvas = tuple(max(round(side * zoom), 1) for side in shape)
     owner = person(stream(subject.seed, "person"))
     lost = np.zeros(canvas, np.float32)
-    places = _places(subject, canvas, owner.right)
+    places = _places(subject, canvas, owner)
     bones = skeleton(subject.view, owner, stream(subject.seed, "bones", subject.view))
     fracture = _fracture(subject, bones) if subject.fractured else None
     texture = _trabeculae(subject, canvas, places[0])
@@ -70,22 +70,24 @@ def draw(subject: Subject, shape: tuple[int, int]) -> Drawing:
     )
 
 
-def _places(subject: Subject, shape: tuple[int, int], right: bool) -> list[Pose]:
+def _places(subject: Subject, shape: tuple[int, int], owner: Person) -> list[Pose]:
     rng = stream(subject.seed, "pose", subject.view)
     rows, columns = shape
     tall = rng.uniform(150, 225)
-    wide = 1.25 * tall if subject.both_wrists else 0.72 * tall
+    wide = 0.72 * tall
+    if subject.both_wrists:  # far enough apart for two thumbs
+        wide = max(1.25 * tall, 265 * owner.scale)
     pitch = min(rows / tall, columns / wide)
     middle = np.array([1.0, rng.uniform(-28, 2)])
     tilts = subject.rotated + rng.normal(0, 3, 2)
     shift = rng.normal(0, 0.02, 2) * (columns, rows)
     centre = np.array([columns / 2, rows / 2])
     if not subject.both_wrists:
-        return [pose(pitch, tilts[0], right, middle, centre + shift)]
-    apart = np.array([0.26 * columns, 0]) * (1 if right else -1)
+        return [pose(pitch, tilts[0], owner.right, middle, centre + shift)]
+    apart = np.array([0.26 * columns, 0]) * (1 if owner.right else -1)
     return [
-        pose(pitch, tilts[0], right, middle, centre + apart),
-        pose(pitch, tilts[1], not right, middle, centre - apart),
+        pose(pitch, tilts[0], owner.right, middle, centre + apart),
+        pose(pitch, tilts[1], not owner.right, middle, centre - apart),
     ]
 
 

@@ -311,6 +311,13 @@ class TestRefusals:
     def test_what_is_no_dicom(self, data):
         assert refusal(lambda: frame(open_dataset(BytesIO(data)))) == "not_dicom"
 
+    def test_a_header_cut_within_a_sequence(self):
+        """pydicom calls this an OSError, as if the disk had failed."""
+        data = stored(dataset()).getvalue()
+        at = 144 + int.from_bytes(data[140:144], "little")
+        cut = data[:at] + b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff"
+        assert refusal(lambda: open_dataset(BytesIO(cut))) == "not_dicom"
+
     def test_a_missing_file_is_not_the_files_fault(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             open_dataset(tmp_path / "gone.dcm")
