@@ -80,10 +80,15 @@ class Installation:
         """The answer of the database itself, to a question in plain SQL."""
         if self.database_url.startswith("sqlite"):
             path = self.database_url.removeprefix("sqlite:///")
-            with closing(sqlite3.connect(path, timeout=20)) as database:
+            with closing(sqlite3.connect(path, timeout=20)) as database, database:
                 return database.execute(query).fetchall()
         with psycopg.connect(self.database_url, autocommit=True) as database:
             return database.execute(query).fetchall()
+
+    def let_leases_run_out(self):
+        """As if the time of every lease had gone by."""
+        change = "UPDATE clinic_study SET lease_until = '2001-01-01 00:00:00'"
+        self.rows(f"{change} WHERE lease_until IS NOT NULL RETURNING id")
 
     def count(self, table, where="1 = 1"):
         return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]
@@ -176,17 +181,16 @@ def on_sqlite(sqlite_url, tmp_path):
     made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def installation(request, tmp_path):
-    """On each database that Osteon supports."""
-    if request.param == "sqlite":
-        url = request.getfixturevalue("sqlite_url")
-    else:
-        request.getfixturevalue("migrated_postgres")
-        name = f"osteon_{uuid.uuid4().hex[:8]}"
-        url = create_database(
-            request.getfixturevalue("postgres_url"), name, "osteon_template"
-        )
+@pytest.fixture
+def on_postgres(postgres_url, migrated_postgres, tmp_path):
+    name = f"osteon_{uuid.uuid4().hex[:8]}"
+    url = create_database(postgres_url, name, migrated_postgres.rsplit("/", 1)[1])
     made = Installation(tmp_path / "data", url)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgres"])
+def installation(request):
+    """On each database that Osteon supports."""
+    return request.getfixturevalue(request.param)
