@@ -150,7 +150,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = os.environ.get("OSTEON_TIME_ZONE", "UTC")
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_ROOT / "static"
 STATICFILES_DIRS = [BASE_DIR / "frontend" / "dist"]
 WHITENOISE_USE_FINDERS = True  # the bundle is served from where Vite leaves it
 LOGIN_URL = "login"
