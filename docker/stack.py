@@ -155,8 +155,7 @@ class Stack:
             ledger = self.ledger()
             if ledger["settled"] or time.monotonic() > deadline:
                 return ledger
-            studies = ledger["studies"]
-            say(f"  {studies['waiting']} of {studies['received']} studies wait…")
+            say(f"  {_progress(ledger)}")
             time.sleep(1)
 
     def close(self) -> None:
@@ -165,6 +164,14 @@ class Stack:
                 self.running[name].terminate()
         for process in reversed(self.running.values()):
             processes.stop(process)
+
+
+def _progress(ledger: dict) -> str:
+    studies, explanations = ledger["studies"], ledger["explanations"]
+    return (
+        f"{studies['received']} studies received, {studies['waiting']} to be read, "
+        f"{explanations['waiting']} to be explained…"
+    )
 
 
 def _wanted(variable: str, value: str, binary: str) -> bool:
