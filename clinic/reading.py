@@ -5,32 +5,29 @@ it from coming is written on the row, in words.
 """
 
 import logging
-import struct
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from clinic import audit, claims, tags
+from clinic import audit, claims, overlays, tags
 from clinic.models import (
     ImageReading,
     Instance,
     ModelVersion,
-    Overlay,
     Prediction,
     Study,
 )
 from clinic.pacs import GoneFromPacs, Pacs, PacsUnavailable
+from inference import artifact
 from inference.artifact import DamagedArtifact
-from inference.overlay import Overlay as Drawn
 from inference.reader import Reader, Reading, Source, open_reader
 from inference.unreadable import UnreadableFrame
 
@@ -72,7 +69,7 @@ def explain(*, prediction: Prediction, pacs: Pacs) -> None:
 
     A failure is the explanation's, never the prediction's. Raises what `read` does.
     """
-    taken = _take(prediction.pk)
+    taken = overlays.take(prediction.pk)
     if taken is None:
         return
     with _outcome_of_explaining(taken):
@@ -81,7 +78,7 @@ def explain(*, prediction: Prediction, pacs: Pacs) -> None:
         drawn = [
             (image, reader.explain(_source(pacs, image.instance))) for image in images
         ]
-        _keep_overlays(taken, drawn)
+        overlays.keep(taken, drawn)
 
 
 def _in_service() -> ModelVersion:
@@ -204,86 +201,61 @@ def _keep_images(
     )
 
 
-@transaction.atomic
-def _take(pk: int) -> Prediction | None:
-    """The prediction, if it is current, unexplained and in nobody's hands."""
-    free = Prediction.objects.unexplained().select_for_update(of=["self"])
-    prediction = free.select_related("model").filter(pk=pk).first()
-    if prediction is None:
-        return None
-    if prediction.explanation_attempts >= settings.MAX_ATTEMPTS:
-        _fail(prediction, "Explaining broke off several times without an answer.")
-        return None
-    prediction.explanation_attempts += 1
-    prediction.explanation_lease = claims.lease()
-    prediction.save()
-    return prediction
-
-
 @contextmanager
 def _outcome_of_explaining(taken: Prediction) -> Iterator[None]:
     try:
         yield
     except PacsUnavailable:
-        left = F("explanation_attempts") - 1  # not its fault: no attempt is counted
-        _amend(taken, explanation_lease=_in(AGAIN), explanation_attempts=left)
+        overlays.give_back(taken, AGAIN)
         raise
     except (UnreadableFrame, DamagedArtifact) as error:
-        _fail(taken, str(error))
+        overlays.give_up(taken, str(error))
     except Exception as error:
-        if taken.explanation_attempts < settings.MAX_ATTEMPTS:
-            pause = timedelta(seconds=2**taken.explanation_attempts)
-            _amend(taken, explanation_lease=_in(pause))
-        else:
-            _fail(taken, f"Explaining failed with {type(error).__name__}.")
+        overlays.fail(taken, type(error).__name__)
         raise
 
 
-def _in(pause: timedelta) -> datetime:
-    return timezone.now() + pause
+def find_model(wanted: str) -> tuple[Path, str]:
+    """Folder and digest of a model by its name or the beginning of its digest.
+
+    Knows the shipped models and those registered here. Raises ValueError when it is
+    none or several, DamagedArtifact when it is damaged.
+    """
+    roots = settings.SHIPPED_MODELS, settings.MODEL_ROOT
+    folders = [folder for root in roots for folder in sorted(root.glob("[!.]*/"))]
+    for folder in folders:
+        if folder.name == wanted:
+            return folder, artifact.digest(folder)
+    known = {digest: folder for folder in folders if (digest := _digest(folder))}
+    fitting = [item for item in known.items() if item[0].startswith(wanted)]
+    if len(fitting) != 1:
+        what = "Several models begin" if fitting else "No model is called or begins"
+        listed = ", ".join(f"{f.name} ({digest[:12]})" for digest, f in known.items())
+        raise ValueError(f"{what} with {wanted!r}. There are: {listed or 'none'}.")
+    ((digest, folder),) = fitting
+    return folder, digest
 
 
-def _amend(taken: Prediction, **columns: object) -> bool:
-    """Change the row unless it was superseded or somebody else has it by now."""
-    ours = Prediction.objects.filter(
-        pk=taken.pk,
-        superseded_at=None,
-        explanation=Explanation.WAITING,
-        explanation_lease=taken.explanation_lease,
-    )
-    return bool(ours.update(**columns))
+def _digest(folder: Path) -> str:
+    try:
+        return artifact.digest(folder)
+    except DamagedArtifact:
+        return ""
 
 
-@transaction.atomic
-def _fail(taken: Prediction, words: str) -> None:
-    words = tags.text(words, 500)
-    if _amend(taken, explanation=Explanation.FAILED, explanation_reason=words):
-        audit.record("prediction.unexplained", taken, reason=words)
+def read_file(*, path: Path, model: tuple[Path, str], scope: str) -> Reading:
+    """Read one DICOM, PNG or JPEG file as a study of its own; no PACS, no rows."""
+    return open_reader(*model).read([Source(str(path), partial(_file, path))], scope)
 
 
-@transaction.atomic
-def _keep_overlays(
-    taken: Prediction, drawn: Sequence[tuple[ImageReading, dict[str, Drawn]]]
-) -> None:
-    if not _amend(taken, explanation=Explanation.DONE, explanation_lease=None):
-        return
-    for image, overlays in drawn:
-        for method, overlay in overlays.items():
-            rows, columns = _frame_size(image.instance, overlay)
-            Overlay.objects.create(
-                image=image,
-                method=method,
-                png=ContentFile(overlay.png, f"{image.pk}-{method}.png"),
-                rows=rows,
-                columns=columns,
-                peak=overlay.peak,
-            )
-    audit.record("prediction.explained", taken, images=len(drawn))
-
-
-def _frame_size(instance: Instance, overlay: Drawn) -> tuple[int, int]:
-    """As the PACS told; the picture's own size has at least the right proportions."""
-    if instance.rows and instance.columns:
-        return instance.rows, instance.columns
-    columns, rows = struct.unpack_from(">II", overlay.png, 16)  # of the PNG's IHDR
-    return rows, columns
+@contextmanager
+def _file(path: Path) -> Iterator[BinaryIO]:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            words = "This is neither a file nor a folder that can be listed."
+            raise UnreadableFrame("cannot_open", words)
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        words = f"The file cannot be opened: {error.strerror or type(error).__name__}."
+        raise UnreadableFrame("cannot_open", words) from error
