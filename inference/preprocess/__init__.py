@@ -13,19 +13,19 @@ import cv2
 import numpy as np
 
 from inference.preprocess import alignment, geometry, parts, polarity
+from inference.preprocess.geometry import restore
 
-__all__ = ["Recipe", "View", "restore", "tensor", "views"]
-
-restore = geometry.restore
+__all__ = ["THESIS", "Recipe", "View", "restore", "tensor", "views"]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a frame becomes views. Saved within every model artifact.
 
-    polarity: "border" looks within frames and collimation, "corners" is the
-    thesis's rule, "none" leaves the frame as it is. mean, std: of the training
-    views, in the unit [0, 1].
+    polarity: "border" looks within frames and shutters, "corners" is the
+    thesis's rule, "none" leaves the frame as it is. splitter, upright: which
+    rule splits ("shutters" or the thesis's "otsu") and which turns ("hand" up
+    or the thesis's "axis" only). mean, std: of the training views, in [0, 1].
     """
 
     width: int = 341
@@ -35,6 +35,11 @@ class Recipe:
     align: bool = True
     mean: float = 0.34587
     std: float = 0.22898
+    splitter: str = "shutters"
+    upright: str = "hand"
+
+
+THESIS = Recipe(polarity="corners", splitter="otsu", upright="axis")
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,25 @@ class View:
 def views(pixels: np.ndarray, recipe: Recipe) -> list[View]:
     """The parts of a frame, left to right, each upright; at least one.
 
-    pixels: uint8 (rows, columns). What cannot be told (an empty frame, a round
-    part) is left as it is rather than guessed.
+    pixels: uint8 (rows, columns). Decisions are taken on a reduced frame, and
+    again on the full one where they were close. What cannot be told (an empty
+    frame, a round part) is left as it is rather than guessed.
     """
-    small, shrink = geometry.shrunk(pixels)
-    inverted = polarity.RULES[recipe.polarity](small)
-    if inverted:
-        small = 255 - small
-    found = parts.find(small, split=recipe.split)
-    return [
-        _view(pixels, small, shrink, part, recipe, inverted, suffix)
-        for part, suffix in zip(found, _suffixes(len(found)))
-    ]
+    reduced = geometry.reduction(pixels.shape)
+    inverted, found, turns, sure = _decide(pixels, recipe, reduced)
+    if not sure and reduced > 1:
+        reduced = 1
+        inverted, found, turns, _ = _decide(pixels, recipe, reduced)
+    size = (recipe.width, recipe.height)
+    suffixes = [""] if len(found) == 1 else ascii_lowercase
+    drawn = []
+    for part, turn, suffix in zip(found, turns, suffixes):
+        placed = geometry.place(part.keep, turn, *size)
+        affine = geometry.compose(placed, geometry.shrinking(reduced))
+        image = _drawn(pixels, affine, size, inverted, part.air)
+        keep = geometry.warped_mask(part.keep, placed, size)
+        drawn.append(View(cv2.bitwise_and(image, keep), affine, inverted, suffix))
+    return drawn
 
 
 def tensor(views: Sequence[View], recipe: Recipe) -> np.ndarray:
@@ -75,25 +87,31 @@ def tensor(views: Sequence[View], recipe: Recipe) -> np.ndarray:
     return (stack / np.float32(255) - np.float32(recipe.mean)) / np.float32(recipe.std)
 
 
-def _suffixes(count: int) -> Sequence[str]:
-    return [""] if count == 1 else ascii_lowercase[:count]
+def _decide(
+    pixels: np.ndarray, recipe: Recipe, reduced: int
+) -> tuple[bool, list[parts.Part], list[float], bool]:
+    """Inverted?; the parts; how far each is to be turned; was nothing close?"""
+    small = geometry.area_shrunk(pixels, reduced)
+    inverted = polarity.RULES[recipe.polarity](small)
+    small = cv2.bitwise_not(small) if inverted else small
+    found, sure = parts.RULES[recipe.splitter](small, split=recipe.split)
+    turns = [0.0] * len(found)
+    if recipe.align:
+        turned = [alignment.RULES[recipe.upright](small, part.body) for part in found]
+        turns = [turn for turn, _ in turned]
+        sure = sure and all(clear for _, clear in turned)
+    return inverted, found, turns, sure
 
 
-def _view(
+def _drawn(
     pixels: np.ndarray,
-    small: np.ndarray,
-    shrink: np.ndarray,
-    part: np.ndarray,
-    recipe: Recipe,
+    affine: np.ndarray,
+    size: tuple[int, int],
     inverted: bool,
-    suffix: str,
-) -> View:
-    turn = alignment.turn(small, part) if recipe.align else 0.0
-    placed = geometry.place(part, turn, recipe.width, recipe.height)
-    affine = geometry.compose(placed, shrink)
-    size = (recipe.width, recipe.height)
-    drawn = geometry.warp(pixels, affine, size, outside=255 if inverted else 0)
-    if inverted:
-        drawn = 255 - drawn
-    inside = cv2.warpAffine(part.astype(np.uint8), placed, size, flags=cv2.INTER_LINEAR)
-    return View(drawn * inside, affine, inverted, suffix)
+    air: int,
+) -> np.ndarray:
+    """One resampling; air becomes black, the rest keeps its proportions."""
+    image = geometry.warp(pixels, affine, size, outside=255 if inverted else 0)
+    levels = np.arange(256)[::-1] if inverted else np.arange(256)
+    table = np.rint((levels - air).clip(0) * (255 / (255 - air))).astype(np.uint8)
+    return cv2.LUT(image, table)

@@ -3,15 +3,28 @@
 import cv2
 import numpy as np
 
-ANALYSIS = 700  # pixels of the longer side that decisions need at least
+ANALYSIS = 700  # pixels of the longer side that decisions need
 QUARTER = 4
-MARGIN = 0.02  # of the part's box, on each side
 
 
-def shrunk(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The frame for analysis, and the affine frame pixel -> its pixel."""
-    factor = min(max(max(pixels.shape) // ANALYSIS, 1), QUARTER)
-    return _area_shrink(pixels, factor), _shrink_affine(factor)
+def reduction(shape: tuple[int, ...]) -> int:
+    """By which whole factor a frame may shrink for its analysis."""
+    return min(max(max(shape) // ANALYSIS, 1), QUARTER)
+
+
+def area_shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Each `factor` x `factor` block becomes its mean; what is left over is cut."""
+    rows, columns = (side // factor * factor for side in pixels.shape)
+    if factor == 1 or not rows or not columns:
+        return pixels
+    size = (columns // factor, rows // factor)
+    return cv2.resize(pixels[:rows, :columns], size, interpolation=cv2.INTER_AREA)
+
+
+def shrinking(factor: int) -> np.ndarray:
+    """The affine of `area_shrunk`: a block's centre is its pixel's centre."""
+    offset = -(factor - 1) / 2 / factor
+    return np.array([[1 / factor, 0, offset], [0, 1 / factor, offset]])
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -19,22 +32,17 @@ def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     return outer @ np.vstack([inner, (0, 0, 1)])
 
 
-def place(part: np.ndarray, turn: float, width: int, height: int) -> np.ndarray:
-    """Turn `part` by `turn` degrees (counter-clockwise as seen) and fit its box.
+def place(keep: np.ndarray, turn: float, width: int, height: int) -> np.ndarray:
+    """Turn a part by `turn` degrees, counter-clockwise as seen, and fit its box.
 
-    part: bool (rows, columns). The box keeps its aspect, centred in the view.
+    keep: bool (rows, columns), not empty. The aspect is kept, the box centred.
     """
-    points = cv2.findNonZero(part.astype(np.uint8))
-    outline = (
-        cv2.convexHull(points)[:, 0, :] if points is not None else np.zeros((1, 2))
-    )
-    radians = np.deg2rad(turn)
-    cos, sin = np.cos(radians), np.sin(radians)
+    outline = cv2.convexHull(cv2.findNonZero(keep.astype(np.uint8)))[:, 0, :]
+    cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     rotation = np.array([[cos, sin], [-sin, cos]])
     turned = outline @ rotation.T
-    low, high = turned.min(axis=0) - 0.5, turned.max(axis=0) + 0.5
-    extent = (high - low) * (1 + 2 * MARGIN)
-    scale = min(width / extent[0], height / extent[1])
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    scale = min(np.array([width, height]) / (high - low + 1))
     middle = np.array([width - 1, height - 1]) / 2
     shift = middle - scale * (low + high) / 2
     return np.column_stack([scale * rotation, shift])
@@ -43,12 +51,28 @@ def place(part: np.ndarray, turn: float, width: int, height: int) -> np.ndarray:
 def warp(
     pixels: np.ndarray, affine: np.ndarray, size: tuple[int, int], *, outside: int
 ) -> np.ndarray:
-    """One resampling, from an area shrink where the view is much coarser."""
+    """Resample once, from an area shrink where the view is much coarser.
+
+    size: (width, height).
+    """
     scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
-    factor = max(int(1 / scale), 1)
-    source = _area_shrink(pixels, factor)
-    from_source = compose(affine, _grow_affine(factor))
+    factor = min(max(int(1 / scale), 1), *pixels.shape)
+    left, top, right, bottom = _needed(affine, size, pixels.shape, factor)
+    source = area_shrunk(pixels[top:bottom, left:right], factor)
+    cropped = np.array([[1.0, 0, left], [0, 1.0, top]])
+    offset = (factor - 1) / 2
+    grown = np.array([[factor, 0, offset], [0, factor, offset]])
+    from_source = compose(affine, compose(cropped, grown))
     return cv2.warpAffine(source, from_source, size, borderValue=outside)
+
+
+def warped_mask(
+    mask: np.ndarray, affine: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """uint8 (height, width), 255 inside; beyond the mask's own frame is outside."""
+    solid = mask.astype(np.uint8) * 255
+    warped = cv2.warpAffine(solid, affine, size, flags=cv2.INTER_LINEAR)
+    return cv2.threshold(warped, 127, 255, cv2.THRESH_BINARY)[1]
 
 
 def restore(
@@ -66,19 +90,15 @@ def restore(
     )
 
 
-def _area_shrink(pixels: np.ndarray, factor: int) -> np.ndarray:
-    rows, columns = (side // factor * factor for side in pixels.shape)
-    if factor == 1 or not rows or not columns:
-        return pixels
-    size = (columns // factor, rows // factor)
-    return cv2.resize(pixels[:rows, :columns], size, interpolation=cv2.INTER_AREA)
-
-
-def _shrink_affine(factor: int) -> np.ndarray:
-    offset = -(factor - 1) / 2 / factor
-    return np.array([[1 / factor, 0, offset], [0, 1 / factor, offset]])
-
-
-def _grow_affine(factor: int) -> np.ndarray:
-    offset = (factor - 1) / 2
-    return np.array([[factor, 0, offset], [0, factor, offset]])
+def _needed(
+    affine: np.ndarray, size: tuple[int, int], shape: tuple[int, ...], factor: int
+) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the frame pixels that the view shows."""
+    width, height = size
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) - 0.5
+    back = cv2.invertAffineTransform(affine)
+    seen = corners @ back[:, :2].T + back[:, 2]
+    bounds = np.array(shape[::-1])
+    low = np.clip(np.floor(seen.min(axis=0)) - 2 * factor, 0, bounds - factor)
+    high = np.clip(np.ceil(seen.max(axis=0)) + 2 * factor, low + factor, bounds)
+    return (*low.astype(int), *high.astype(int))
