@@ -75,7 +75,7 @@ def _parse(file: bytes) -> Dataset:
 
 
 def _refuse_bomb(file: bytes) -> None:
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" not in file[:2048]:
+    if DeflatedExplicitVRLittleEndian.encode() not in file[:2048]:
         return
     # The file meta group ends where its first element says (PS3.10 7.1).
     start = 144 + int.from_bytes(file[140:144], "little")

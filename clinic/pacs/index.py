@@ -48,7 +48,7 @@ class Index:
     def add(self, header: Header, digest: str) -> None:
         """Note that the file `digest` now is the instance. Twice is as once."""
         ids = (header.series_id, header.study_id, header.patient_id)
-        with self._connected() as db, _written(db):
+        with self._connected() as db, _transaction(db, "IMMEDIATE"):
             known = db.execute("SELECT digest FROM instance WHERE id = ?", (header.id,))
             if known.fetchone() == (digest,):
                 return
@@ -66,7 +66,7 @@ class Index:
             )
 
     def changes(self, since: int, limit: int) -> Changes:
-        with self._connected() as db:
+        with self._connected() as db, _transaction(db, "DEFERRED"):
             rows = db.execute(
                 "SELECT sequence, kind, level, resource FROM change "
                 "WHERE sequence > ? ORDER BY sequence LIMIT ?",
@@ -115,8 +115,9 @@ class Index:
 
 
 @contextmanager
-def _written(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
+def _transaction(db: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """What is read in here belongs together; what is written, too."""
+    db.execute(f"BEGIN {kind}")
     with db:
         yield
 
