@@ -7,7 +7,7 @@ from django.conf import settings
 
 from search import run
 from search.run import PLANS, Verdict
-from search.train import Plan
+from search.trainee import Plan
 
 
 def plan(*, network: str, epochs: list[int] | None, seed: int) -> Plan:
@@ -22,7 +22,9 @@ def plan(*, network: str, epochs: list[int] | None, seed: int) -> Plan:
     return replace(chosen, stages=stages)
 
 
-def train(*, network: str, plan: Plan, images: Path, out: Path) -> Verdict:
+def train(
+    *, network: str, plan: Plan, images: Path, out: Path, teacher: Path | None = None
+) -> Verdict:
     """Train without PACS and database; checkpoints stay under DATA_ROOT."""
-    work = Path(settings.DATA_ROOT, "training", f"{network}-{plan.seed}")
-    return run.run(network, plan, images, out, work)
+    work = Path(settings.DATA_ROOT, "training")
+    return run.run(network, plan, images, out, work, teacher)

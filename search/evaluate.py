@@ -101,20 +101,21 @@ def report(
     )
 
 
-def youden(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The threshold with the highest sensitivity + specificity (Youden 1950).
+def operating_point(
+    labels: np.ndarray, scores: np.ndarray, sensitivity: float
+) -> float:
+    """The highest threshold that finds at least this share of the fractured.
 
-    Half-way between two scores, so that it is not tied to one of them.
+    Half-way to the next lower score, so that it is not tied to one of them. An
+    index that trades both errors evenly (Youden's) may miss most fractures, and
+    what is not flagged is read last. ValueError without a fractured case.
     """
-    levels = np.unique(scores)
-    between = (levels[1:] + levels[:-1]) / 2
-    if not len(between):
-        return 0.5
-    gains = [
-        (scores[labels == 1] >= t).mean() - (scores[labels == 0] >= t).mean()
-        for t in between
-    ]
-    return float(between[int(np.argmax(gains))])
+    broken = np.sort(scores[labels == 1])[::-1]
+    if not len(broken):
+        raise ValueError("no fractured case to choose the threshold by")
+    needed = broken[int(np.ceil(sensitivity * len(broken))) - 1]
+    lower = scores[scores < needed]
+    return float((needed + (lower.max() if len(lower) else 0.0)) / 2)
 
 
 def temperature(labels: np.ndarray, logits: np.ndarray) -> float:

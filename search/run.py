@@ -22,12 +22,14 @@ from inference.networks import ARCHS, Arch, build
 from inference.preprocess import Recipe
 from search import data
 from search.data import Example
-from search.evaluate import Report, report, temperature, youden
+from search.evaluate import Report, operating_point, report, temperature
 from search.samples import Samples, prepare
-from search.train import Material, Plan, Stage, fit, predict
+from search.train import Material, fit, predict
+from search.trainee import Plan, Stage, Teacher
 
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2  # the latter of what is not test
 SALT = "osteon-6"  # never change it: patients of today's test would be trained on
+SENSITIVITY = 0.8  # on validation, at the threshold
 OTHER_PARTS = ("leg", "hip", "shoulder")  # to learn bones from, not to be read
 
 INTENDED_USE = (
@@ -43,12 +45,11 @@ FRACATLAS = {
     "images, and a study is one image. Labels are of the image.",
 }
 
-RX_TRAINED = Arch("rx", (("batch_norm", True),))
-# Whole frames at half the size: what so few images and two cores can learn from.
-WHOLE = Recipe(width=171, height=256, split=False, align=False)
+RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
+HALF = Recipe(width=171, height=256)  # what two cores can learn from in minutes
 PLANS = {
-    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), WHOLE),
-    "rx-lite": Plan(RX_TRAINED, (Stage(24, 1.0, True, 1e-3),), WHOLE),
+    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), HALF),
+    "rx-lite": Plan(RX_TRAINED, (Stage(18, 1.0, True, 1e-3),), HALF),
 }
 
 
@@ -93,20 +94,24 @@ class Verdict:
     report: Report
 
 
-def run(name: str, plan: Plan, images: Path, out: Path, work: Path) -> Verdict:
+def run(
+    name: str, plan: Plan, images: Path, out: Path, work: Path, teacher: Path | None
+) -> Verdict:
     """Train `name` on the folder `images`; leave the artifact in `out`.
 
+    teacher: the artifact of a network trained on the same parts, to learn from.
     Checkpoints and prepared views are kept in `work`: the same call goes on where
     it was interrupted.
     """
-    started = time.monotonic()
+    started, commit = time.monotonic(), _commit()
     parts = Parts.of(data.examples(images))
     everything, set_aside = prepare(parts.training, plan.recipe, work)
     validation, _ = prepare(parts.validation, plan.recipe, work)
     plan = replace(plan, recipe=measured(plan.recipe, everything))
     mine = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
     material = Material(everything, everything.of(np.array(mine)), validation)
-    progress = fit(plan, material, work / name)
+    taught = _teacher(teacher, plan.recipe) if teacher else None
+    progress = fit(plan, material, work / f"{name}-{plan.seed}", taught)
 
     arch, state = folded(plan.arch, progress.best)
     network = _loaded(arch, state)
@@ -123,7 +128,8 @@ def run(name: str, plan: Plan, images: Path, out: Path, work: Path) -> Verdict:
         "set_aside": dict(set_aside),
         "test_images": sorted(e.image.name for e in judged.examples),
         "plan": plan.to_json(),
-        "commit": _commit(),
+        "teacher": artifact.digest(teacher) if teacher else "",
+        "commit": commit,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "history": progress.history,
         "validation": asdict(assess(chosen, spec)),
@@ -155,9 +161,10 @@ def judge(
 
 
 def calibrated(spec: Spec, judged: Judged) -> Spec:
-    """Temperature by likelihood, then the threshold by Youden's index."""
+    """Temperature by likelihood, then the threshold by SENSITIVITY."""
     degrees = temperature(judged.labels, judged.logits)
-    threshold = youden(judged.labels, probability(judged.logits, degrees))
+    scores = probability(judged.logits, degrees)
+    threshold = operating_point(judged.labels, scores, SENSITIVITY)
     return replace(spec, temperature=degrees, threshold=threshold)
 
 
@@ -186,6 +193,15 @@ def _loaded(arch: Arch, state: Mapping[str, Tensor]) -> nn.Module:
     network = build(arch).eval()
     network.load_state_dict(state)
     return network.to(memory_format=torch.channels_last)
+
+
+def _teacher(folder: Path, recipe: Recipe) -> Teacher:
+    """ValueError if the artifact in `folder` looks at other views."""
+    found = artifact.load_spec(folder).recipe
+    if replace(found, mean=recipe.mean, std=recipe.std) != recipe:
+        raise ValueError(f"{folder}: this teacher looks at other views: {found}")
+    network = artifact.load_network(folder)
+    return Teacher(network.to(memory_format=torch.channels_last), found)
 
 
 def _commit() -> str:

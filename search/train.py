@@ -5,63 +5,30 @@ rate follows from the step, so that a training taken up again at an epoch's end
 goes on exactly as if it had never stopped.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from tqdm import tqdm
 
-from inference.networks import Arch, build
 from inference.preprocess import Recipe
 from search.data import balanced
 from search.evaluate import auroc
-from search.samples import Batch, Samples, batches
+from search.samples import Samples, batches
+from search.trainee import (
+    CHECKPOINT,
+    Plan,
+    Progress,
+    Stage,
+    Teacher,
+    Trainee,
+    as_input,
+)
 
-CHECKPOINT = "checkpoint.safetensors"
-STRIDE = 16  # of the features, in pixels
 WARM_UP = 0.15  # share of a stage in which the rate climbs
-BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training at one size: `scale` of the recipe's width and height.
-
-    everything: learn from every body part, not only from those to be read.
-    rate: the highest learning rate; it climbs to it and falls along a cosine.
-    """
-
-    epochs: int
-    scale: float
-    everything: bool
-    rate: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train. boxes: weight of the marked fractures in the loss; 0 ignores
-    them. ema: how slowly the averaged weights, which are the result, follow."""
-
-    arch: Arch
-    stages: tuple[Stage, ...]
-    recipe: Recipe = field(default_factory=Recipe)
-    seed: int = 0
-    batch: int = 32
-    decay: float = 1e-2
-    boxes: float = 1.0
-    ema: float = 0.99
-
-    def to_json(self) -> dict[str, object]:
-        return asdict(self) | {"arch": self.arch.to_json()}
 
 
 @dataclass(frozen=True)
@@ -78,117 +45,16 @@ class Material:
         return training.scaled(stage.scale), self.validation.scaled(stage.scale)
 
 
-class Trainee:
-    """A network in training: weights, their average, a box head, an optimiser."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        with torch.random.fork_rng():
-            torch.manual_seed(plan.seed)
-            self.network = build(plan.arch).to(memory_format=torch.channels_last)
-            self.box_head = nn.Conv2d(self.network.channels, 1, 1)
-        nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
-        self.average = deepcopy(self.network).eval()
-        self.learning = nn.ModuleList([self.network, self.box_head])
-        self.optimizer = torch.optim.AdamW(
-            self.learning.parameters(), weight_decay=plan.decay
-        )
-        self.steps = 0
-
-    def learn(self, batch: Batch, rate: float) -> float:
-        """One step of the optimiser. -> classification loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss, boxes = self._losses(batch)
-        self.optimizer.zero_grad()
-        (loss + self.plan.boxes * boxes).backward()
-        nn.utils.clip_grad_norm_(self.learning.parameters(), 5.0)
-        self.optimizer.step()
-        self._follow()
-        return loss.item()
-
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images = _images(batch.images, self.plan.recipe)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.network.features(images)
-            logits = self.network.head(features)[:, 0]
-        labels = torch.from_numpy(batch.labels)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
-        shape = features.shape[-2:]
-        cells = targets(batch.boxes, tuple(shape), self.network.origin)
-        marks = self.box_head(features.float())
-        weight = torch.tensor(BOX_WEIGHT)
-        return loss, F.binary_cross_entropy_with_logits(marks, cells, pos_weight=weight)
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the average follow, faster while it knows little."""
-        self.steps += 1
-        share = 1 - min(self.plan.ema, self.steps / (9 + self.steps))
-        states = self.average.state_dict(), self.network.state_dict()
-        for slow, fast in zip(*(state.values() for state in states), strict=True):
-            if slow.dtype.is_floating_point:
-                slow.lerp_(fast, share)
-            else:
-                slow.copy_(fast)
-
-    def save(self, folder: Path, progress: "Progress") -> None:
-        """Checkpoint, complete or not at all."""
-        tensors = {
-            **_under("learning", self.learning.state_dict()),
-            **_under("average", self.average.state_dict()),
-            **_under("best", progress.best),
-        }
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= _under(f"optimizer.{index}", state)
-        notes = {"steps": self.steps, "plan": self.plan.to_json()}
-        notes |= {"history": progress.history}
-        partial = folder / "checkpoint.part"
-        contiguous = {k: v.contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, {"notes": json.dumps(notes)})
-        partial.replace(folder / CHECKPOINT)
-
-    def resume(self, path: Path) -> "Progress":
-        """Go on from `path`. ValueError if it belongs to another plan."""
-        with safe_open(path, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-        if notes["plan"] != json.loads(json.dumps(self.plan.to_json())):
-            raise ValueError(f"{path} is a checkpoint of another plan; remove it")
-        tensors = load_file(path)
-        self.learning.load_state_dict(_below("learning", tensors))
-        self.average.load_state_dict(_below("average", tensors))
-        state = self.optimizer.state_dict()
-        indices = range(len(list(self.learning.parameters())))
-        state["state"] = {i: _below(f"optimizer.{i}", tensors) for i in indices}
-        self.optimizer.load_state_dict(state)
-        self.steps = notes["steps"]
-        return Progress(notes["history"], _below("best", tensors))
-
-
-@dataclass
-class Progress:
-    """history: one entry a finished epoch. best: the weights to be shipped."""
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-
-    def note(self, entry: dict[str, float], trainee: Trainee, eligible: bool) -> None:
-        """Keep the averaged weights if this epoch is the best eligible so far."""
-        ahead = [e["auroc"] for e in self.history if e["eligible"]]
-        self.history.append(entry | {"eligible": eligible})
-        if eligible and (not ahead or entry["auroc"] > max(ahead)):
-            state = trainee.average.state_dict()
-            self.best = {name: value.clone() for name, value in state.items()}
-
-
-def fit(plan: Plan, material: Material, folder: Path) -> Progress:
+def fit(
+    plan: Plan, material: Material, folder: Path, teacher: Teacher | None = None
+) -> Progress:
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
     Only the last stage may provide the result, for it alone trains at full size on
     what is to be read. A checkpoint found in `folder` is taken up again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trainee, progress = Trainee(plan), Progress()
+    trainee, progress = Trainee(plan, teacher), Progress()
     if (folder / CHECKPOINT).exists():
         progress = trainee.resume(folder / CHECKPOINT)
     first = 0
@@ -212,29 +78,10 @@ def predict(
     """Logits, float32 (N,), in the order of `samples`."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         logits = [
-            network(_images(samples.pixels[i : i + batch, None] / 255.0, recipe))
+            network(as_input(samples.pixels[i : i + batch, None] / 255.0, recipe))
             for i in range(0, len(samples), batch)
         ]
     return torch.cat(logits)[:, 0].float().numpy()
-
-
-def targets(
-    boxes: Sequence[np.ndarray], shape: tuple[int, int], origin: float
-) -> Tensor:
-    """Which cells of the map at stride 16 lie in a box or touch it, (N, 1, h, w).
-
-    boxes: (k, 4) left, top, right, bottom in pixels. origin: pixel at the middle
-    of cell (0, 0), as networks tell it.
-    """
-    rows, columns = (origin + STRIDE * np.arange(side) for side in shape)
-    cells = np.zeros((len(boxes), 1, *shape), np.float32)
-    reach = STRIDE / 2
-    for cell, found in zip(cells, boxes, strict=True):
-        for left, top, right, bottom in found:
-            down = (rows >= top - reach) & (rows <= bottom + reach)
-            across = (columns >= left - reach) & (columns <= right + reach)
-            cell[0] += np.outer(down, across)
-    return torch.from_numpy(cells.clip(max=1))
 
 
 def _epoch(
@@ -261,20 +108,3 @@ def _height(done: float) -> float:
     if done < WARM_UP:
         return 0.04 + 0.96 * done / WARM_UP
     return 0.5 + 0.5 * cos(pi * (done - WARM_UP) / (1 - WARM_UP))
-
-
-def _images(pixels: np.ndarray, recipe: Recipe) -> Tensor:
-    """[0, 1] -> what networks take, in the memory layout that trains fastest."""
-    images = torch.from_numpy(pixels.astype(np.float32))
-    images = (images - recipe.mean) / recipe.std
-    return images.to(memory_format=torch.channels_last)
-
-
-def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{name}/{key}": value for key, value in tensors.items()}
-
-
-def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{name}/"
-    found = {k: v for k, v in tensors.items() if k.startswith(start)}
-    return {k.removeprefix(start): v for k, v in found.items()}

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from search.evaluate import auroc, auroc_within, report, temperature, youden
+from search.evaluate import auroc, auroc_within, operating_point, report, temperature
 
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40)
 
@@ -21,6 +21,7 @@ def scored(count=200, groups=10, seed=0):
     return labels, scores, np.array([str(i % groups) for i in range(count)])
 
 
+@settings(deadline=None)
 @given(CASES)
 def test_auroc_is_the_share_of_pairs_in_the_right_order_ties_halved(cases):
     labels, scores = (np.array(column, float) for column in zip(*cases))
@@ -78,13 +79,19 @@ def test_a_report_is_json_and_the_same_every_time():
     assert json.loads(json.dumps(asdict(first)))["auroc"]["value"] == first.auroc.value
 
 
-def test_youden_is_the_best_threshold_there_is():
-    labels, scores, _ = scored(80)
-
-    def gain(t):
-        return (scores[labels == 1] >= t).mean() - (scores[labels == 0] >= t).mean()
-
-    assert gain(youden(labels, scores)) == pytest.approx(max(map(gain, scores)))
+@settings(deadline=None)
+@given(CASES, st.floats(0.05, 1))
+def test_the_operating_point_is_the_highest_that_is_sensitive_enough(cases, wanted):
+    labels, scores = (np.array(column, float) for column in zip(*cases))
+    if not labels.any():
+        with pytest.raises(ValueError, match="no fractured"):
+            operating_point(labels, scores, wanted)
+        return
+    threshold = operating_point(labels, scores, wanted)
+    broken = scores[labels == 1]
+    assert (broken >= threshold).mean() >= wanted - 1e-9
+    found = broken[broken >= threshold]
+    assert (broken > found.min()).mean() < wanted
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])

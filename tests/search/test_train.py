@@ -8,8 +8,9 @@ import torch
 
 from inference.networks import Arch
 from inference.preprocess import Recipe
-from search.samples import Batch, Samples
-from search.train import CHECKPOINT, Material, Plan, Stage, Trainee, fit, targets
+from search.samples import Samples
+from search.train import Material, fit
+from search.trainee import CHECKPOINT, Plan, Stage, Trainee
 
 TINY = Arch(
     "rx",
@@ -115,39 +116,3 @@ def test_random_numbers_of_others_are_left_alone(material, tmp_path):
     torch.manual_seed(5)
     fit(PLAN, material, tmp_path)
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_cells_in_a_box_or_touching_it_are_marked():
-    boxes = [np.array([[30, 10, 50, 20]], np.float32), np.zeros((0, 4), np.float32)]
-    cells = targets(boxes, (3, 5), origin=0.0)
-    assert cells.shape == (2, 1, 3, 5)
-    # Rows look at 0, 16, 32 (reach 8): 16 lies within 10-20. Columns: 32 and 48.
-    assert cells[0, 0].nonzero().tolist() == [[1, 2], [1, 3]]
-    assert not cells[1].any()
-
-
-def test_overlapping_boxes_count_once():
-    boxes = [np.array([[0, 0, 40, 40], [0, 0, 40, 40]], np.float32)]
-    assert targets(boxes, (3, 3), origin=8.0).max() == 1
-
-
-def test_the_origin_of_the_cells_is_the_networks():
-    box = [np.array([[30, 30, 31, 31]], np.float32)]
-    assert targets(box, (4, 4), 0.0).nonzero().tolist() == [[0, 0, 2, 2]]
-    assert targets(box, (4, 4), 14.0).nonzero().tolist() == [[0, 0, 1, 1]]
-
-
-def test_marked_fractures_are_part_of_what_is_learned():
-    batch = Batch(
-        np.random.default_rng(0).random((4, 1, 96, 64), np.float32),
-        np.array([1, 0, 1, 0], np.float32),
-        [np.array([[10, 10, 40, 40]], np.float32), *[np.zeros((0, 4))] * 3],
-    )
-    unmarked = replace(PLAN, boxes=0.0)
-    moved = []
-    for plan in PLAN, unmarked:
-        trainee = Trainee(plan)
-        before = trainee.box_head.weight.detach().clone()
-        trainee.learn(batch, 1e-3)
-        moved.append((trainee.box_head.weight.detach() - before).abs().max().item())
-    assert moved[0] > 5e-4 > moved[1]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from inference.artifact import DamagedArtifact
+
 NETWORKS = ("resnet18", "rx-lite")
 
 
@@ -17,6 +19,9 @@ class Command(BaseCommand):
         parser.add_argument("--network", choices=NETWORKS, required=True)
         parser.add_argument("--images", type=Path, required=True, metavar="DIR")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+        parser.add_argument(
+            "--teacher", type=Path, metavar="DIR", help="An artifact to learn from"
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--epochs", type=int, nargs="+", help="One number a stage of the plan"
@@ -31,9 +36,13 @@ class Command(BaseCommand):
                 network=network, epochs=options["epochs"], seed=options["seed"]
             )
             verdict = training.train(
-                network=network, plan=plan, images=options["images"], out=out
+                network=network,
+                plan=plan,
+                images=options["images"],
+                out=out,
+                teacher=options["teacher"],
             )
-        except (FileNotFoundError, ValueError) as error:
+        except (FileNotFoundError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         summary = {"digest": verdict.digest, "test": asdict(verdict.report)}
         self.stdout.write(json.dumps(summary, indent=2))

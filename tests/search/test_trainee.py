@@ -1,0 +1,76 @@
+"""What one network learns from a batch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inference.networks import Arch, build
+from inference.preprocess import Recipe
+from search.samples import Batch
+from search.trainee import Plan, Stage, Teacher, Trainee, targets
+
+TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))))
+PLAN = Plan(TINY, (Stage(1, 1.0, True, 1e-3),), Recipe(width=64, height=96))
+
+
+def test_cells_in_a_box_or_touching_it_are_marked():
+    boxes = [np.array([[30, 10, 50, 20]], np.float32), np.zeros((0, 4), np.float32)]
+    cells = targets(boxes, (3, 5), origin=0.0)
+    assert cells.shape == (2, 1, 3, 5)
+    # Rows look at 0, 16, 32 (reach 8): 16 lies within 10-20. Columns: 32 and 48.
+    assert cells[0, 0].nonzero().tolist() == [[1, 2], [1, 3]]
+    assert not cells[1].any()
+
+
+def test_overlapping_boxes_count_once():
+    boxes = [np.array([[0, 0, 40, 40], [0, 0, 40, 40]], np.float32)]
+    assert targets(boxes, (3, 3), origin=8.0).max() == 1
+
+
+def test_the_origin_of_the_cells_is_the_networks():
+    box = [np.array([[30, 30, 31, 31]], np.float32)]
+    assert targets(box, (4, 4), 0.0).nonzero().tolist() == [[0, 0, 2, 2]]
+    assert targets(box, (4, 4), 14.0).nonzero().tolist() == [[0, 0, 1, 1]]
+
+
+def test_marked_fractures_are_part_of_what_is_learned():
+    batch = Batch(
+        np.random.default_rng(0).random((4, 1, 96, 64), np.float32),
+        np.array([1, 0, 1, 0], np.float32),
+        [np.array([[10, 10, 40, 40]], np.float32), *[np.zeros((0, 4))] * 3],
+    )
+    unmarked = replace(PLAN, boxes=0.0)
+    moved = []
+    for plan in PLAN, unmarked:
+        trainee = Trainee(plan)
+        before = trainee.box_head.weight.detach().clone()
+        trainee.learn(batch, 1e-3)
+        moved.append((trainee.box_head.weight.detach() - before).abs().max().item())
+    assert moved[0] > 5e-4 > moved[1]
+
+
+def broken(count=4):
+    """Noise without boxes, all of it labelled fractured."""
+    images = np.random.default_rng(0).random((count, 1, 96, 64), np.float32)
+    return Batch(images, np.ones(count, np.float32), [np.zeros((0, 4))] * count)
+
+
+def sceptic():
+    """A teacher who sees no fracture anywhere."""
+    network = build(TINY).eval()
+    torch.nn.init.zeros_(network.head[-1].weight)
+    torch.nn.init.constant_(network.head[-1].bias, -8.0)
+    return Teacher(network, Recipe(width=64, height=96))
+
+
+@pytest.mark.parametrize(("share", "ends"), [(0.0, "high"), (1.0, "low")])
+def test_a_teacher_is_believed_as_far_as_the_plan_says(share, ends):
+    plan = replace(PLAN, teaching=share, boxes=0.0)
+    trainee = Trainee(plan, sceptic())
+    for _ in range(30):
+        trainee.learn(broken(), 3e-3)
+    with torch.no_grad():
+        logits = trainee.network(torch.from_numpy(broken().images))
+    assert (logits.mean() > 0) == (ends == "high")
