@@ -189,7 +189,7 @@ def _write(path: Path, found: Sequence[Example], recipe: Recipe) -> None:
 def _key(found: Sequence[Example], recipe: Recipe) -> str:
     steps = sorted(Path(preprocess.__file__).parent.glob("*.py"))
     code = [path.read_text() for path in (Path(picture.__file__), *steps)]
-    sizes = [(str(e.image), e.image.stat().st_size) for e in found]
+    sizes = [(e.image.name, e.image.stat().st_size) for e in found]
     looks = asdict(recipe) | {"mean": 0, "std": 1}  # views are not normalised yet
     text = json.dumps([looks, code, sizes])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
