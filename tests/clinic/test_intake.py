@@ -98,6 +98,14 @@ class TestArrival:
         assert shelf.calls.count("instances") == 50
         assert shelf.calls.count("instance") == 0
 
+    def test_several_pages_are_taken_in_at_one_look(self, shelf, monkeypatch):
+        for number in range(9):
+            shelf.put(study=f"1.{number}", sop=f"1.{number}.1")
+        short = shelf.changes
+        monkeypatch.setattr(shelf, "changes", lambda since: short(since, limit=4))
+        intake.sync(shelf)
+        assert Study.objects.count() == 9
+
     def test_a_long_backlog_does_not_hold_up_what_is_due(self, shelf, monkeypatch):
         for number in range(30):
             shelf.put(study=f"1.{number}", sop=f"1.{number}.1", PatientID=f"{number}")
@@ -413,6 +421,26 @@ class TestPatients:
         intake.sync(shelf)
         said = str(list(AuditEvent.objects.values_list("detail", flat=True)))
         assert "SECRETIVE" not in said
+
+
+def test_a_watcher_that_was_overtaken_drops_what_it_fetched(shelf, monkeypatch):
+    """Its page is older than the rows: kept, it would bring old content back."""
+    shelf.put(digest="a" * 32)
+    fetch = shelf.instances
+
+    def overtaken(study_id):
+        stale = list(fetch(study_id))
+        monkeypatch.setattr(shelf, "instances", fetch)
+        intake.sync(shelf)
+        shelf.put(digest="b" * 32)
+        intake.sync(shelf)
+        return iter(stale)
+
+    monkeypatch.setattr(shelf, "instances", overtaken)
+    intake.sync(shelf)
+    assert Instance.objects.get().digest == "b" * 32
+    assert actions().count("instance.replaced") == 1
+    assert PacsCursor.objects.get().sequence == shelf.sequence
 
 
 class TestTroubleWithThePacs:
