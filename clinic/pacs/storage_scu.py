@@ -110,9 +110,7 @@ class Sender:
                 f"{self._name()} refused the association: {answer.reason_str}. "
                 f"We call ourselves {self.peer.calling_aet}."
             )
-        if association.is_aborted:
-            return f"{self._name()} broke the association off."
-        return f"Nothing answers at {self._name()}. Is the PACS running?"
+        return f"Nothing answers DICOM at {self._name()}. Is the PACS running?"
 
     def _name(self) -> str:
         return f"{self.peer.aet} at {self.peer.host}:{self.peer.port}"
@@ -142,21 +140,24 @@ def _even(item: Path | Dataset) -> Path | Dataset:
     if not isinstance(item, Path):
         return item
     meta, offset = split_dataset(item)
-    if (item.stat().st_size - offset) % 2 == 0:
+    length = item.stat().st_size - offset
+    if length % 2 == 0:
         return item
-    try:
-        ds = dcmread(item)
-        list(ds)  # converts every element, and only those are padded on their way
-        syntax = meta.TransferSyntaxUID
-        words = encode(
-            ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
-        )
-    except Exception as error:
-        # Damaged files make pydicom raise anything.
-        raise NothingToSend("it is damaged, and of odd length") from error
-    if not words or len(words) % 2:
+    ds, words = _encoded_anew(item, meta.TransferSyntaxUID)
+    if len(words) != length + 1 and not meta.TransferSyntaxUID.is_deflated:
         raise NothingToSend("it is of odd length, as if it were cut short")
     return ds
+
+
+def _encoded_anew(path: Path, syntax: UID) -> tuple[Dataset, bytes]:
+    try:
+        ds = dcmread(path)
+        list(ds)  # converts every element, and only those are padded on their way
+        form = syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
+        return ds, encode(ds, *form) or b""
+    except Exception as error:
+        # Damaged files make pydicom raise anything.
+        raise NothingToSend("it is of odd length, and damaged") from error
 
 
 def _not_accepted(item: Path | Dataset) -> str:
