@@ -115,7 +115,7 @@ def test_a_file_cut_short_is_named(run, folder):
     file = as_bytes(radiograph())
     (folder / "meta.dcm").write_bytes(file[:180])
     body = file.index(b"\x08\x00\x05\x00CS")
-    (folder / "odd.dcm").write_bytes(file[: body + 101])
+    (folder / "odd.dcm").write_bytes(file[: body + 21])
     summary, _ = run(folder / "odd.dcm", folder / "meta.dcm")
     assert summary["sent"] == 0
     odd, meta = (one["reason"] for one in summary["refused"])
