@@ -5,26 +5,45 @@ from pathlib import Path
 
 from django.conf import settings
 
+from inference import artifact
 from search import run
 from search.run import PLANS, Verdict
 from search.trainee import Plan
 
 
-def plan(*, network: str, epochs: list[int] | None, seed: int) -> Plan:
-    """The plan that made the shipped `network`, with other epochs a stage if given."""
+def plan(
+    *,
+    network: str,
+    epochs: list[int] | None = None,
+    rate: float | None = None,
+    seed: int = 0,
+    start: Path | None = None,
+) -> Plan:
+    """The plan of `network`; epochs (one number a stage) and rate replace its own.
+
+    What goes on from an artifact keeps that artifact's architecture.
+    """
     chosen = replace(PLANS[network], seed=seed)
-    if epochs is None:
-        return chosen
-    if len(epochs) != len(chosen.stages):
+    if epochs is not None and len(epochs) != len(chosen.stages):
         raise ValueError(f"{network} is trained in {len(chosen.stages)} stage(s)")
-    pairs = zip(chosen.stages, epochs, strict=True)
-    stages = tuple(replace(stage, epochs=count) for stage, count in pairs)
-    return replace(chosen, stages=stages)
+    counts = epochs or [stage.epochs for stage in chosen.stages]
+    stages = tuple(
+        replace(stage, epochs=count, rate=rate or stage.rate)
+        for stage, count in zip(chosen.stages, counts, strict=True)
+    )
+    arch = artifact.load_spec(start).arch if start else chosen.arch
+    return replace(chosen, stages=stages, arch=arch)
 
 
 def train(
-    *, network: str, plan: Plan, images: Path, out: Path, teacher: Path | None = None
+    *,
+    network: str,
+    plan: Plan,
+    images: Path,
+    out: Path,
+    teacher: Path | None = None,
+    start: Path | None = None,
 ) -> Verdict:
     """Train without PACS and database; checkpoints stay under DATA_ROOT."""
     work = Path(settings.DATA_ROOT, "training")
-    return run.run(network, plan, images, out, work, teacher)
+    return run.run(network, plan, images, out, work, teacher=teacher, start=start)

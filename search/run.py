@@ -46,10 +46,11 @@ FRACATLAS = {
 }
 
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
-HALF = Recipe(width=171, height=256)  # what two cores can learn from in minutes
+# Whole frames at half the size: what two cores can learn from in minutes.
+WHOLE = Recipe(width=171, height=256, split=False, align=False)
 PLANS = {
-    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), HALF),
-    "rx-lite": Plan(RX_TRAINED, (Stage(18, 1.0, True, 1e-3),), HALF),
+    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), WHOLE),
+    "rx-lite": Plan(RX_TRAINED, (Stage(18, 1.0, True, 1e-3),), WHOLE),
 }
 
 
@@ -95,11 +96,19 @@ class Verdict:
 
 
 def run(
-    name: str, plan: Plan, images: Path, out: Path, work: Path, teacher: Path | None
+    name: str,
+    plan: Plan,
+    images: Path,
+    out: Path,
+    work: Path,
+    *,
+    teacher: Path | None = None,
+    start: Path | None = None,
 ) -> Verdict:
     """Train `name` on the folder `images`; leave the artifact in `out`.
 
-    teacher: the artifact of a network trained on the same parts, to learn from.
+    Artifacts of networks trained on the same parts: `teacher` has opinions worth
+    learning, `start` has the weights (of the plan's architecture) to go on from.
     Checkpoints and prepared views are kept in `work`: the same call goes on where
     it was interrupted.
     """
@@ -111,7 +120,9 @@ def run(
     mine = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
     material = Material(everything, everything.of(np.array(mine)), validation)
     taught = _teacher(teacher, plan.recipe) if teacher else None
-    progress = fit(plan, material, work / f"{name}-{plan.seed}", taught)
+    weights = artifact.load_network(start).state_dict() if start else None
+    room = work / f"{name}-{plan.seed}"
+    progress = fit(plan, material, room, taught, weights)
 
     arch, state = folded(plan.arch, progress.best)
     network = _loaded(arch, state)
@@ -129,6 +140,7 @@ def run(
         "test_images": sorted(e.image.name for e in judged.examples),
         "plan": plan.to_json(),
         "teacher": artifact.digest(teacher) if teacher else "",
+        "start": artifact.digest(start) if start else "",
         "commit": commit,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "history": progress.history,

@@ -5,13 +5,14 @@ rate follows from the step, so that a training taken up again at an epoch's end
 goes on exactly as if it had never stopped.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from inference.preprocess import Recipe
@@ -46,7 +47,11 @@ class Material:
 
 
 def fit(
-    plan: Plan, material: Material, folder: Path, teacher: Teacher | None = None
+    plan: Plan,
+    material: Material,
+    folder: Path,
+    teacher: Teacher | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Progress:
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
@@ -54,7 +59,7 @@ def fit(
     what is to be read. A checkpoint found in `folder` is taken up again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trainee, progress = Trainee(plan, teacher), Progress()
+    trainee, progress = Trainee(plan, teacher, start), Progress()
     if (folder / CHECKPOINT).exists():
         progress = trainee.resume(folder / CHECKPOINT)
     first = 0

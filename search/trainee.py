@@ -75,12 +75,20 @@ class Teacher:
 class Trainee:
     """A network in training: weights, their average, a box head, an optimiser."""
 
-    def __init__(self, plan: Plan, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        teacher: Teacher | None = None,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """start: weights of the network to begin with, instead of random ones."""
         self.plan, self.teacher = plan, teacher
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
             self.network = build(plan.arch).to(memory_format=torch.channels_last)
             self.box_head = nn.Conv2d(self.network.channels, 1, 1)
+        if start:
+            self.network.load_state_dict(start)
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
         self.learning = nn.ModuleList([self.network, self.box_head])

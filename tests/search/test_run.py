@@ -56,7 +56,7 @@ def folder_of_phantoms(folder, count):
 def trained(tmp_path_factory):
     room = tmp_path_factory.mktemp("run")
     images = folder_of_phantoms(room / "phantoms", 40)
-    verdict = run("tiny", PLAN, images, room / "tiny", room / "work", None)
+    verdict = run("tiny", PLAN, images, room / "tiny", room / "work")
     return room, images, verdict
 
 
@@ -102,7 +102,7 @@ def test_other_body_parts_are_learned_from_but_never_judged(trained):
 def test_the_same_call_again_gives_the_same_model(trained):
     room, images, _ = trained
     before = artifact.load_network(room / "tiny").state_dict()
-    run("tiny", PLAN, images, room / "again", room / "work", None)
+    run("tiny", PLAN, images, room / "again", room / "work")
     after = artifact.load_network(room / "again").state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -110,7 +110,7 @@ def test_the_same_call_again_gives_the_same_model(trained):
 def test_a_finished_model_can_teach_the_next(trained):
     room, images, verdict = trained
     plan = replace(PLAN, seed=1)
-    run("pupil", plan, images, room / "pupil", room / "work", room / "tiny")
+    run("pupil", plan, images, room / "pupil", room / "work", teacher=room / "tiny")
     assert artifact.load_card(room / "pupil")["teacher"] == verdict.digest
 
 
@@ -118,7 +118,7 @@ def test_a_teacher_that_looks_at_other_views_is_refused(trained):
     room, images, _ = trained
     plan = replace(PLAN, recipe=replace(RECIPE, polarity="border"))
     with pytest.raises(ValueError, match="other views"):
-        run("pupil", plan, images, room / "x", room / "other", room / "tiny")
+        run("pupil", plan, images, room / "x", room / "other", teacher=room / "tiny")
 
 
 def test_without_batch_norm_the_function_is_the_same():

@@ -16,12 +16,13 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        folder = {"type": Path, "metavar": "DIR"}
         parser.add_argument("--network", choices=NETWORKS, required=True)
-        parser.add_argument("--images", type=Path, required=True, metavar="DIR")
-        parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-        parser.add_argument(
-            "--teacher", type=Path, metavar="DIR", help="An artifact to learn from"
-        )
+        parser.add_argument("--images", **folder, required=True)
+        parser.add_argument("--out", **folder, required=True)
+        parser.add_argument("--teacher", **folder, help="An artifact to learn from")
+        parser.add_argument("--start", **folder, help="An artifact to go on from")
+        parser.add_argument("--rate", type=float, help="The highest learning rate")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--epochs", type=int, nargs="+", help="One number a stage of the plan"
@@ -30,17 +31,13 @@ class Command(BaseCommand):
     def handle(self, **options: object) -> None:
         from clinic import training  # torch sits behind it
 
-        network, out = options["network"], options["out"]
+        def chosen(*names: str) -> dict[str, object]:
+            return {name: options[name] for name in names}
+
         try:
-            plan = training.plan(
-                network=network, epochs=options["epochs"], seed=options["seed"]
-            )
+            plan = training.plan(**chosen("network", "epochs", "rate", "seed", "start"))
             verdict = training.train(
-                network=network,
-                plan=plan,
-                images=options["images"],
-                out=out,
-                teacher=options["teacher"],
+                plan=plan, **chosen("network", "images", "out", "teacher", "start")
             )
         except (FileNotFoundError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
