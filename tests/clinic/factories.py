@@ -26,6 +26,27 @@ from clinic.pacs import (
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
+HOSTILE = (
+    "",
+    "\x00",
+    "\x00" * 5000,
+    "x" * 100_000,
+    "\ud800\udfff",
+    "\u202eabc\u2066",
+    "<img src=x onerror=alert(1)>",
+    "'; DROP TABLE clinic_study; --",
+    "20241399",
+    "00000000",
+    "9" * 30,
+    "-1",
+    "\N{ARABIC-INDIC DIGIT THREE}",
+    "\r\n\x1b[31m\x7f\x85",
+    "e" + "\N{COMBINING ACUTE ACCENT}" * 500,
+    "^=^=^",
+    "\U0001f9b4" * 400,
+    "1.2." * 40,
+    "\\",
+)
 _count = itertools.count(1)
 
 

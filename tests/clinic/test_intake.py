@@ -11,9 +11,30 @@ from django.utils import timezone
 
 from clinic import audit, intake
 from clinic.models import AuditEvent, Instance, PacsCursor, Review, Study
-from tests.clinic.factories import SR, make_prediction, make_review, make_study
+from tests.clinic.factories import HOSTILE, SR, make_prediction, make_review, make_study
 
 pytestmark = pytest.mark.django_db
+
+KEYWORDS = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyDate",
+    "StudyDescription",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "SeriesDescription",
+    "BodyPartExamined",
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "InstanceNumber",
+    "Rows",
+    "Columns",
+)
 
 
 def pass_time(**by):
@@ -557,6 +578,15 @@ class TestHostileText:
         image = Instance.objects.get()
         assert (image.number, image.rows, image.columns) == (None, None, None)
         assert study.series.get().number is None
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+    def test_no_text_in_any_tag_stops_intake(self, shelf, text):
+        said = shelf.put(sop="1").tags
+        said.update(dict.fromkeys(KEYWORDS, text))
+        shelf.put(sop="2", study="2", PatientID="P2")
+        intake.sync(shelf)
+        assert Study.objects.count() == 2
+        assert audit.verify() == []
 
     def test_an_object_that_says_nothing_is_taken_in(self, shelf):
         stored = shelf.put()

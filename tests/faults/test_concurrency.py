@@ -81,3 +81,28 @@ def test_a_bootstrapped_database_refuses_to_forget(installation):
         with pytest.raises(Exception, match="append-only"):
             installation.rows(f"DELETE FROM {table}")
         assert installation.count(table) > 0
+
+
+HOSTILE = """
+from clinic import audit, intake, review
+from clinic.models import Prediction, Study
+from tests.clinic.factories import HOSTILE, Shelf, make_prediction, make_user
+shelf = Shelf()
+for number, text in enumerate(HOSTILE):
+    said = shelf.put(study=str(number), sop=f"{number}.1", PatientID=str(number)).tags
+    said.update(dict.fromkeys([*said, "PatientSex", "StudyDescription"], text))
+intake.sync(shelf)
+assert Study.objects.count() == len(HOSTILE)
+ada = make_user("radiologist")
+for study, text in zip(Study.objects.order_by("pk"), HOSTILE):
+    prediction = make_prediction(study)
+    review.submit(prediction=prediction, radiologist=ada, verdict="unsure",
+                  comment=text[:4000])
+    audit.record("thing.done", text, ada, said=text, keys={text: -0.0, "n": 1e22})
+assert audit.verify() == []
+"""
+
+
+def test_no_text_upsets_the_database(installation):
+    script = installation.script(HOSTILE, "hostile")
+    assert script.wait(60) == 0, installation.log("hostile")
