@@ -124,7 +124,9 @@ def _as_words(decoded: np.ndarray) -> np.ndarray:
 
 
 def _run_lengths(stream: bytes, grid: Grid) -> np.ndarray:
-    return _native(imagecodecs.dicomrle_decode(stream, grid.dtype), grid)
+    # Bounded: two bytes of a run can stand for 128.
+    decoded = imagecodecs.dicomrle_decode(stream, grid.dtype, out=grid.size)
+    return _native(decoded, grid)
 
 
 def _contradiction(measured: tuple[int, int], grid: Grid) -> UnreadableFrame:

@@ -76,7 +76,7 @@ def _places(subject: Subject, shape: tuple[int, int], owner: Person) -> list[Pos
     tall = rng.uniform(150, 225)
     wide = 0.72 * tall
     if subject.both_wrists:  # far enough apart for two thumbs
-        wide = max(1.25 * tall, 265 * owner.scale)
+        wide = max(1.25 * tall, 310 * owner.scale)
     pitch = min(rows / tall, columns / wide)
     middle = np.array([1.0, rng.uniform(-28, 2)])
     tilts = subject.rotated + rng.normal(0, 3, 2)

@@ -1,5 +1,6 @@
 """Every kind of object a PACS may hand over: a frame, or the reason there is none."""
 
+import struct
 import subprocess
 import sys
 import zlib
@@ -202,6 +203,14 @@ class TestTransferSyntaxes:
         ds = dataset(
             grey(bits, signed), bits=bits, WindowCenter=0 if signed else 2 ** (bits - 1)
         )
+        expected = oracle(ds)
+        ds.compress(RLELossless, generate_instance_uid=False)
+        assert close(read(ds), expected)
+
+    @pytest.mark.parametrize("shape", [(7, 5), (8, 5), (1, 9), (33, 31)])
+    def test_run_lengths_of_odd_sizes(self, shape):
+        pixels = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+        ds = dataset(pixels, bits=8)
         expected = oracle(ds)
         ds.compress(RLELossless, generate_instance_uid=False)
         assert close(read(ds), expected)
@@ -480,6 +489,13 @@ class TestHostileSizes:
         ds = compressed(dataset(), JPEG2000Lossless, bytes(stream))
         said = self.in_little_memory(stored(ds).getvalue(), tmp_path)
         assert said.startswith("undecodable The header declares 48 x 40 pixels")
+
+    def test_runs_that_promise_more_than_the_header(self, tmp_path):
+        runs = struct.pack("<16I", 2, 64, 64, *[0] * 13) + b"\x81\x07" * 4_000_000
+        data = stored(compressed(dataset(), RLELossless, runs)).getvalue()
+        said = self.in_little_memory(data, tmp_path)
+        assert said.startswith(("undecodable", "truncated"))
+        assert "allocate" not in said and "Memory" not in said
 
     def test_a_file_that_inflates_without_end(self, tmp_path):
         ds = dataset()
