@@ -13,15 +13,15 @@ import numpy as np
 
 ROUND = 1.5  # ratio of the principal variances below which there is no axis
 DOUBTFUL = 2.0  # ratio below which the axis is taken from the full frame
-GRID = 450  # pixels of the longer side that telling the ends apart needs
-ENDS = np.array([-2.5, 2.25, 0.9])  # weights of width, outline, lines across
+GRID = 220  # pixels of the longer side that telling the ends apart needs
+ENDS = np.array([-2.4, 2.4, 0.7])  # weights of width, outline, lines across
 KERNEL_SHARE = 40  # the thesis's morphology: a kernel of this part of a side
 
 
 def hand_up(pixels: np.ndarray, body: np.ndarray) -> tuple[float, bool]:
     """Degrees counter-clockwise, (-180, 180], 0 if none can be told; is it clear?
 
-    pixels: uint8 (rows, columns), dense is bright. body: bool, the part.
+    pixels: uint8 (rows, columns), dense is bright. body: 0 or 1, the part.
     """
     axis, ratio = _axis(body)
     if ratio < ROUND:
@@ -41,7 +41,7 @@ def axis_up(pixels: np.ndarray, body: np.ndarray) -> tuple[float, bool]:
     kernel = np.ones((side, side), np.uint8)
     closed = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, kernel)
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, kernel) > 0
-    axis, ratio = _axis(opened & body)
+    axis, ratio = _axis(opened.view(np.uint8) & body)
     return (_degrees(axis) if ratio else 0.0), True
 
 
@@ -53,7 +53,7 @@ RULES: dict[str, Callable[[np.ndarray, np.ndarray], tuple[float, bool]]] = {
 
 def _axis(body: np.ndarray) -> tuple[np.ndarray, float]:
     """The principal axis (x, y), upwards, and the ratio of variances; 0 if empty."""
-    moments = cv2.moments(body.astype(np.uint8), binaryImage=True)
+    moments = cv2.moments(body, binaryImage=True)
     covariance = np.array(
         [[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]
     )
@@ -71,33 +71,32 @@ def _degrees(axis: np.ndarray) -> float:
 def _more_above(pixels: np.ndarray, body: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Log ratios, end along `axis` to other end: width, outline, lines across."""
     step = max(max(pixels.shape) // GRID, 1)
-    size = (pixels.shape[1] // step, pixels.shape[0] // step)
+    size = tuple(max(side // step, 1) for side in pixels.shape[::-1])
     grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    solid = cv2.resize(body.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    rows, columns = np.nonzero(solid)
-    if not len(rows):
-        return np.zeros(3)
-    along = columns * axis[0] + rows * axis[1]
-    low, high = np.percentile(along, (0.5, 99.5))
-    position = (along - low) / max(high - low, 1e-9) * 2 - 1
-    height = _height(solid.shape, axis, low, high)
+    solid = cv2.resize(body, size, interpolation=cv2.INTER_NEAREST)
+    height = _height(solid, axis)
     return np.array(
-        [_width(position), _outline(solid, height), _lines(grey, solid, axis, height)]
+        [
+            _width(solid, height),
+            _outline(solid, height),
+            _lines(grey, solid, axis, height),
+        ]
     )
 
 
-def _height(
-    shape: tuple[int, ...], axis: np.ndarray, low: float, high: float
-) -> np.ndarray:
-    """Where along the axis each pixel lies, -1 to 1."""
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return ((columns * axis[0] + rows * axis[1]) - low) / max(high - low, 1e-9) * 2 - 1
+def _height(solid: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Where along the axis each pixel lies, the part's ends at -1 and 1."""
+    rows, columns = np.ogrid[: solid.shape[0], : solid.shape[1]]
+    along = (columns * axis[0] + rows * axis[1]).astype(np.float32)
+    inside = along[solid > 0]
+    low, high = (inside.min(), inside.max()) if inside.size else (0, 1)
+    return (along - low) / max(high - low, 1) * 2 - 1
 
 
-def _width(position: np.ndarray) -> float:
-    upper = (position > 0.75) & (position < 0.92)
-    lower = (position < -0.75) & (position > -0.92)
-    return _log_ratio(upper.sum(), lower.sum(), 1)
+def _width(solid: np.ndarray, height: np.ndarray) -> float:
+    upper = solid[(height > 0.75) & (height < 0.92)].sum(dtype=float)
+    lower = solid[(height < -0.75) & (height > -0.92)].sum(dtype=float)
+    return _log_ratio(upper, lower, 1)
 
 
 def _outline(solid: np.ndarray, height: np.ndarray) -> float:

@@ -8,45 +8,59 @@ import cv2
 import numpy as np
 
 WHITE = 0.55  # of the brightest: unexposed film is far from air, bone is nearer
-BAND, STRIP = 0.3, 0.3  # of the width, of the height: longer than a bone is thick
-THIN = 0.04  # of the longer side
-DARK = 0.28  # of the shutter's brightness: air beside it; soft tissue is brighter
+LONG = 0.3  # of a side: longer than a bone is thick
 DEEP = 0.35  # of the frame: nothing deeper is a shutter
+THIN = 0.04  # of the longer side
 FLAT = 7  # grey levels between neighbours, upper quartile; bone and flesh have more
+DARK = 0.28  # of the shutter's brightness: air beside it; soft tissue is brighter
+EDGE = 0.015  # of the longer side: what begins within reaches the edge
 
 
-def shutters(pixels: np.ndarray) -> np.ndarray:
-    """Mask of the white areas that are not anatomy, bool (rows, columns).
-
-    They reach the edge, are long and flat, and border on air; bone lies within
-    soft tissue, so its neighbourhood is bright.
-    """
-    nothing = np.zeros(pixels.shape, bool)
-    if min(pixels.shape) < 32:
-        return nothing
-    calm = cv2.medianBlur(pixels, 5)
-    white = calm >= WHITE * np.percentile(calm, 99.9)
-    if not 0.002 < white.mean() < 0.9:
-        return nothing
-    found = nothing
-    rows, columns = pixels.shape
-    for kernel in ((1, round(BAND * columns)), (round(STRIP * rows), 1)):
-        long = cv2.morphologyEx(
-            white.astype(np.uint8), cv2.MORPH_OPEN, np.ones(kernel, np.uint8)
-        )
-        found = found | _shutters_among(long, calm)
-    return found
+def calmed(pixels: np.ndarray) -> np.ndarray:
+    """Without the finest noise; what all decisions look at."""
+    return cv2.GaussianBlur(pixels, (5, 5), 0)
 
 
-def air_limit(values: np.ndarray) -> float:
+def histogram(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """How many pixels have each of the 256 levels; mask: uint8, 0 leaves out."""
+    return cv2.calcHist([values], [0], mask, [256], [0, 256]).ravel().astype(float)
+
+
+def level_at(counts: np.ndarray, share: float) -> int:
+    """The grey level that `share` of the pixels do not exceed."""
+    below = np.cumsum(counts)
+    return int(np.searchsorted(below, share * below[-1]))
+
+
+def air_limit(counts: np.ndarray) -> int:
     """The grey level between air and soft tissue: Otsu on a logarithmic scale.
 
     X-rays fade exponentially, so on a linear scale Otsu often cuts between
-    soft tissue and bone and loses the fingers.
+    soft tissue and bone and loses the fingers. What is darker than most air
+    (a gap between films) does not count.
     """
-    counts = np.bincount(values.ravel(), minlength=256).astype(float)
+    counts = counts.copy()
     counts[: np.convolve(counts, np.ones(5), "same").argmax()] = 0
-    return float(_otsu(counts, np.log1p(np.arange(256))))
+    return _otsu(counts, np.log1p(np.arange(256)))
+
+
+def shutters(calm: np.ndarray) -> np.ndarray:
+    """Mask of the white areas that are not anatomy, bool (rows, columns).
+
+    They reach the edge, are long, and border on air; bone lies within soft
+    tissue, so its surroundings are bright.
+    """
+    found = np.zeros(calm.shape, bool)
+    limit = WHITE * level_at(histogram(calm), 0.999)
+    white = (calm >= limit).view(np.uint8)
+    if min(calm.shape) < 32 or not 0.002 < white.mean() < 0.9:
+        return found
+    for axis, side in enumerate(calm.shape):
+        kernel = np.ones((1, 1), np.uint8).repeat(round(LONG * side), axis=axis)
+        runs = cv2.morphologyEx(white, cv2.MORPH_OPEN, kernel)
+        if cv2.countNonZero(runs):
+            _add_shutters(found, runs, calm)
+    return found
 
 
 def _otsu(counts: np.ndarray, scale: np.ndarray) -> int:
@@ -59,48 +73,53 @@ def _otsu(counts: np.ndarray, scale: np.ndarray) -> int:
     return int(np.nanargmax(between)) if np.isfinite(between).any() else 0
 
 
-def _shutters_among(long: np.ndarray, calm: np.ndarray) -> np.ndarray:
-    found = np.zeros(long.shape, bool)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(long)
+def _add_shutters(found: np.ndarray, runs: np.ndarray, calm: np.ndarray) -> None:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs, ltype=cv2.CV_16U)
+    margin = round(0.025 * max(calm.shape)) + 2
     for label in range(1, count):
-        if _may_be_shutter(stats[label], long.shape):
-            area = (labels == label).astype(np.uint8)
-            if _is_shutter(area, stats[label], calm):
-                found |= _grown(area, 0.012)
-    return found
+        if _may_be_shutter(stats[label], calm.shape):
+            left, top, width, height = stats[label, :4]
+            near = (
+                slice(max(top - margin, 0), top + height + margin),
+                slice(max(left - margin, 0), left + width + margin),
+            )
+            area = (labels[near] == label).view(np.uint8)
+            if _is_shutter(area, stats[label], calm[near], calm.shape):
+                found[near] |= _grown(area, 0.012, calm.shape)
 
 
 def _may_be_shutter(box: np.ndarray, shape: tuple[int, int]) -> bool:
     (left, top, width, height, area), (rows, columns) = box, shape
-    edge = 0.015 * max(shape)
-    reaches = min(left, top, columns - left - width, rows - top - height) <= edge
+    margin = min(left, top, columns - left - width, rows - top - height)
     shallow = min(area / height / columns, area / width / rows) <= DEEP
+    reaches = margin <= EDGE * max(shape)
     return reaches and shallow and area >= 0.003 * rows * columns
 
 
-def _is_shutter(area: np.ndarray, box: np.ndarray, calm: np.ndarray) -> bool:
+def _is_shutter(
+    area: np.ndarray, box: np.ndarray, calm: np.ndarray, shape: tuple[int, int]
+) -> bool:
     _, _, width, height, size = box
-    rows, columns = area.shape
-    rough = _roughness(calm, area)
-    whole = max(width / columns, height / rows) > 0.9 and size > 0.85 * width * height
-    thin = min(size / width, size / height) <= THIN * max(area.shape)
-    if whole and (thin or rough < FLAT):
-        return True
-    around = _grown(area, 0.025) & ~_grown(area, 0.012)
-    if not around.any():
-        return False
-    return bool(np.median(calm[around]) <= DARK * calm[area > 0].mean())
+    whole = max(width / shape[1], height / shape[0]) > 0.9
+    if whole and size > 0.85 * width * height:
+        thin = min(size / width, size / height) <= THIN * max(shape)
+        if thin or _roughness(calm, area) < FLAT:
+            return True
+    beside = _grown(area, 0.025, shape) & ~_grown(area, 0.012, shape)
+    brightness = cv2.mean(calm, area)[0]
+    counts = histogram(calm, beside.view(np.uint8))
+    return counts.any() and level_at(counts, 0.5) <= DARK * brightness
 
 
 def _roughness(calm: np.ndarray, area: np.ndarray) -> float:
-    inside = cv2.erode(area, np.ones((3, 3), np.uint8)) > 0
-    if not inside.any():
-        return 255.0
-    steps = cv2.morphologyEx(calm, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    return float(np.percentile(steps[inside], 75))
+    square = np.ones((3, 3), np.uint8)
+    counts = histogram(
+        cv2.morphologyEx(calm, cv2.MORPH_GRADIENT, square), cv2.erode(area, square)
+    )
+    return level_at(counts, 0.75) if counts.any() else 255
 
 
-def _grown(area: np.ndarray, share: float) -> np.ndarray:
-    """Dilated by `share` of the longer side."""
-    side = 2 * round(share * max(area.shape)) + 1
+def _grown(area: np.ndarray, share: float, shape: tuple[int, int]) -> np.ndarray:
+    """Dilated by `share` of the frame's longer side."""
+    side = 2 * round(share * max(shape)) + 1
     return cv2.dilate(area, np.ones((side, side), np.uint8)) > 0

@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 
-ANALYSIS = 700  # pixels of the longer side that decisions need
-QUARTER = 4
+ANALYSIS = 350  # pixels of the longer side that decisions need
 
 
 def reduction(shape: tuple[int, ...]) -> int:
     """By which whole factor a frame may shrink for its analysis."""
-    return min(max(max(shape) // ANALYSIS, 1), QUARTER)
+    return max(max(shape) // ANALYSIS, 1) if min(shape) > ANALYSIS // 2 else 1
 
 
 def area_shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
@@ -35,9 +34,10 @@ def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 def place(keep: np.ndarray, turn: float, width: int, height: int) -> np.ndarray:
     """Turn a part by `turn` degrees, counter-clockwise as seen, and fit its box.
 
-    keep: bool (rows, columns), not empty. The aspect is kept, the box centred.
+    keep: uint8 (rows, columns), not empty. The aspect is kept, the box centred.
     """
-    outline = cv2.convexHull(cv2.findNonZero(keep.astype(np.uint8)))[:, 0, :]
+    contours, _ = cv2.findContours(keep, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = np.concatenate(contours)[:, 0, :]
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     rotation = np.array([[cos, sin], [-sin, cos]])
     turned = outline @ rotation.T
@@ -69,9 +69,11 @@ def warp(
 def warped_mask(
     mask: np.ndarray, affine: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
-    """uint8 (height, width), 255 inside; beyond the mask's own frame is outside."""
-    solid = mask.astype(np.uint8) * 255
-    warped = cv2.warpAffine(solid, affine, size, flags=cv2.INTER_LINEAR)
+    """uint8 (height, width), 255 inside, 0 outside and beyond the mask's frame.
+
+    mask: uint8, 0 or 1.
+    """
+    warped = cv2.warpAffine(mask * 255, affine, size, flags=cv2.INTER_LINEAR)
     return cv2.threshold(warped, 127, 255, cv2.THRESH_BINARY)[1]
 
 

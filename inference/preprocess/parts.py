@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inference.preprocess.collimation import WHITE, air_limit, shutters
+from inference.preprocess.collimation import (
+    WHITE,
+    air_limit,
+    calmed,
+    histogram,
+    level_at,
+    shutters,
+)
 
 SMALL = 0.015  # of the frame: a component below is a marker or noise
 MINOR = 0.25  # of the largest component: less is a fragment or a helper's finger
@@ -23,7 +30,7 @@ class Part:
     """One anatomic part on the analysis grid.
 
     body: what is surely the part. keep: what of the frame its view shows; both
-    bool (rows, columns). air: the grey level that is black in the view.
+    uint8 (rows, columns), 0 or 1. air: the grey level that is black in the view.
     """
 
     body: np.ndarray
@@ -31,41 +38,56 @@ class Part:
     air: int = 0
 
 
+@dataclass(frozen=True)
+class Components:
+    """labels: (rows, columns), 0 is air. main: the parts, left to right.
+
+    bits: labels that may be fragments of parts. sure: no size was close.
+    """
+
+    labels: np.ndarray
+    main: list[int]
+    bits: list[int]
+    sure: bool
+
+
 def by_shutters(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
     """The parts of a frame, left to right, at least one; was no size close?
 
     pixels: uint8, dense is bright. Without `split` all parts are one.
     """
-    blocked = shutters(pixels)
-    calm = cv2.GaussianBlur(pixels, (5, 5), 0)
-    dim = calm[~blocked & (calm < WHITE * np.percentile(calm, 99.9))]
-    if not dim.size:
+    calm = calmed(pixels)
+    blocked = shutters(calm)
+    clear = (~blocked).view(np.uint8)
+    counts = histogram(calm, clear)
+    dim = counts.copy()
+    dim[int(WHITE * level_at(histogram(calm), 0.999)) + 1 :] = 0
+    if not dim.any():
         return [_whole(pixels)], True
-    level = air_limit(dim)
-    solid = _opened((calm > level) & ~blocked)
-    labels, main, fragments, sure = _components(solid, calm)
-    if not main:
-        return [_whole(pixels)], sure
-    air = min(int(np.percentile(calm, 10)), int(level))
-    groups = [[n] for n in main] if split else [main]
-    return _shares(labels, groups, fragments, blocked, air), sure
+    limit = air_limit(dim)
+    components = _components((calm > limit).view(np.uint8) & clear, calm)
+    if not components.main:
+        return [_whole(pixels)], components.sure
+    groups = [[n] for n in components.main] if split else [components.main]
+    air = min(level_at(counts, 0.1), limit)
+    return _shares(components, groups, clear, air), components.sure
 
 
 def by_otsu(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
     """The thesis's splitter: Otsu, components, drop the small, the rest are parts."""
-    _, bright = cv2.threshold(pixels, 0, 255, cv2.THRESH_OTSU)
+    _, bright = cv2.threshold(pixels, 0, 1, cv2.THRESH_OTSU)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = 1 + np.flatnonzero(areas >= THESIS_SMALL * pixels.size)
-    whole = np.ones(pixels.shape, bool)
     if not split or len(large) < 2:
+        whole = np.ones(pixels.shape, np.uint8)
         return [Part(whole, whole)], True
     found = []
     for label in large[np.argsort(stats[large, cv2.CC_STAT_LEFT])]:
         left, top, width, height, _ = stats[label]
-        box = np.zeros(pixels.shape, bool)
-        box[top : top + height, left : left + width] = True
-        found.append(Part(labels == label, box))
+        box = np.zeros(pixels.shape, np.uint8)
+        box[top : top + height, left : left + width] = 1
+        found.append(Part((labels == label).view(np.uint8), box))
     return found, True
 
 
@@ -76,34 +98,33 @@ RULES: dict[str, Callable[..., tuple[list[Part], bool]]] = {
 
 
 def _whole(pixels: np.ndarray) -> Part:
-    everything = np.ones(pixels.shape, bool)
-    return Part(np.zeros(pixels.shape, bool), everything)
+    return Part(np.zeros(pixels.shape, np.uint8), np.ones(pixels.shape, np.uint8))
 
 
-def _components(
-    solid: np.ndarray, calm: np.ndarray
-) -> tuple[np.ndarray, list[int], list[int], bool]:
-    """Labels; the parts, left to right; what may be bits of parts; all clear?"""
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(solid)
+def _components(solid: np.ndarray, calm: np.ndarray) -> Components:
+    solid = _opened(solid)
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        solid, ltype=cv2.CV_16U
+    )
     areas = stats[:, cv2.CC_STAT_AREA]
     large = [n for n in range(1, count) if areas[n] >= SMALL * solid.size]
-    anatomic = [n for n in large if not _leftover(labels == n)]
+    anatomic = [n for n in large if not _leftover(labels, n, stats[n])]
     if not anatomic:
-        return labels, [], [], True
-    air = np.percentile(calm[solid == 0], 75) if (solid == 0).any() else 0
-    height = {n: np.percentile(calm[labels == n], 75) - air for n in anatomic}
-    highest = max(height.values())
-    tall = [n for n in anatomic if height[n] >= min(FAINT * highest, highest)]
+        return Components(labels, [], [], sure=True)
+    air = level_at(histogram(calm, 1 - solid), 0.75)
+    heights = [_upper_quartile(calm, labels, n, stats[n]) - air for n in anatomic]
+    least = min(FAINT * max(heights), max(heights))
+    tall = [n for n, height in zip(anatomic, heights) if height >= least]
     enough = max(MINOR * areas[tall].max(), SMALL * solid.size)
     main = [n for n in tall if areas[n] >= enough]
     main.sort(key=lambda n: tuple(centroids[n]))
+    bits = sorted({*range(1, count)} - {*large} | {*main})
     near = np.abs(areas[1:] / enough - 1) < CLOSE
-    return labels, main, sorted({*range(1, count)} - {*large} | {*main}), not near.any()
+    return Components(labels, main, bits, sure=not near.any())
 
 
 def _opened(solid: np.ndarray) -> np.ndarray:
-    """Without film edges and thin bridges, uint8."""
-    solid = solid.astype(np.uint8)
+    """Without film edges and thin bridges."""
     rim = max(round(RIM * max(solid.shape)), 1)
     solid[:rim] = solid[-rim:] = solid[:, :rim] = solid[:, -rim:] = 0
     side = 2 * rim - 1
@@ -111,46 +132,63 @@ def _opened(solid: np.ndarray) -> np.ndarray:
     return cv2.morphologyEx(solid, cv2.MORPH_OPEN, kernel)
 
 
-def _leftover(component: np.ndarray) -> bool:
+def _crop(box: np.ndarray) -> tuple[slice, slice]:
+    left, top, width, height = box[:4]
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _upper_quartile(
+    calm: np.ndarray, labels: np.ndarray, label: int, box: np.ndarray
+) -> int:
+    crop = _crop(box)
+    return level_at(histogram(calm[crop], (labels[crop] == label).view(np.uint8)), 0.75)
+
+
+def _leftover(labels: np.ndarray, label: int, box: np.ndarray) -> bool:
     """A shallow band along an edge or a long thin strip is what a shutter left."""
-    contours, _ = cv2.findContours(
-        component.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-    )
-    area, side = component.sum(), max(component.shape)
-    length = max(cv2.minAreaRect(contours[0])[1])
+    area, side = box[cv2.CC_STAT_AREA], max(labels.shape)
+    length = _length((labels[_crop(box)] == label).view(np.uint8))
     if length > 0.55 * side and area / length < 0.065 * side:
         return True
     rim = 2 * max(round(RIM * side), 1)
-    for band in (component, component[::-1], component.T, component.T[::-1]):
-        along = band[:rim].any(axis=0).mean()
-        if along > 0.4 and area < 0.12 * along * component.size:
+    for band in (labels[:rim], labels[-rim:], labels[:, :rim].T, labels[:, -rim:].T):
+        along = (band == label).any(axis=0).mean()
+        if along > 0.4 and area < 0.12 * along * labels.size:
             return True
     return False
 
 
 def _shares(
-    labels: np.ndarray,
-    groups: list[list[int]],
-    fragments: list[int],
-    blocked: np.ndarray,
-    air: int,
+    components: Components, groups: list[list[int]], clear: np.ndarray, air: int
 ) -> list[Part]:
     """Every pixel belongs to the part nearest to it, if it is near to any."""
-    distances = [_distance(np.isin(labels, group)) for group in groups]
-    nearest = np.argmin(distances, axis=0)
+    labels = components.labels
+    distances = [_distance(_among(labels, group)) for group in groups]
+    nearest = np.argmin(distances, axis=0) if len(groups) > 1 else np.zeros_like(labels)
     found = []
     for index, distance in enumerate(distances):
         mine = nearest == index
-        close = np.unique(labels[(distance <= NEAR * max(labels.shape)) & mine])
-        body = np.isin(labels, np.intersect1d(close, fragments)) & mine
-        keep = (_distance(body) <= HALO * _length(body)) & mine & ~blocked
-        found.append(Part(body, keep, air))
+        reach = (distance <= NEAR * max(labels.shape)) & mine
+        close = np.flatnonzero(np.bincount(labels[reach]))
+        own = np.intersect1d(close, components.bits)
+        body = _among(labels, own) & mine.view(np.uint8)
+        if len(own) > len(groups[index]):
+            distance = _distance(body)
+        halo = ((distance <= HALO * _length(body)) & mine).view(np.uint8)
+        found.append(Part(body, halo & clear, air))
     return found
 
 
+def _among(labels: np.ndarray, chosen: list[int] | np.ndarray) -> np.ndarray:
+    table = np.zeros(int(labels.max()) + 1, np.uint8)
+    table[chosen] = 1
+    return table[labels]
+
+
 def _length(body: np.ndarray) -> float:
-    return max(cv2.minAreaRect(cv2.findNonZero(body.astype(np.uint8)))[1])
+    contours, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return max(cv2.minAreaRect(np.concatenate(contours))[1], default=1.0)
 
 
-def _distance(mask: np.ndarray) -> np.ndarray:
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+def _distance(body: np.ndarray) -> np.ndarray:
+    return cv2.distanceTransform(1 - body, cv2.DIST_L2, 3)

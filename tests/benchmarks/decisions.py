@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from inference import picture  # noqa: E402
-from inference.preprocess import THESIS, Recipe, View, views  # noqa: E402
+from inference.preprocess import THESIS, Recipe, View, polarity, views  # noqa: E402
+from inference.preprocess.geometry import area_shrunk, reduction  # noqa: E402
 
 LABELS = ROOT / "tests" / "inference" / "fracatlas_geometry.csv"
 SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", ROOT.parent / "shared" / "data"))
@@ -59,8 +60,10 @@ VARIANTS = {
 
 
 def polarity_right(pixels: np.ndarray, recipe: Recipe) -> dict[str, bool]:
+    small = area_shrunk(pixels, reduction(pixels.shape))
+    rule = polarity.RULES[recipe.polarity]
     return {
-        name: views(vary(pixels), recipe)[0].inverted == name.startswith("negative")
+        name: rule(vary(small)) == name.startswith("negative")
         for name, vary in VARIANTS.items()
     }
 
@@ -126,9 +129,7 @@ def main() -> None:
         for name, recipe in recipes.items():
             for question, answers in judged(pixels, rows, recipe).items():
                 totals[name][question] += answers
-    print(
-        f"{len(truth)} frames, {'all blocks' if half is None else 'blocks not tuned on'}"
-    )
+    print(f"{len(truth)} frames of {'all blocks' if half is None else 'unseen blocks'}")
     print(f"{'':<38}{'thesis':>14}{'ours':>14}")
     for question in sorted(totals["ours"], key=lambda text: (text[0] == "a", text)):
         cells = [totals[name][question] for name in recipes]
