@@ -27,17 +27,17 @@ class Curves(NamedTuple):
     insertion: float
 
 
-def pointing_game(relevance: np.ndarray, box: Box, margin: float = 0.1) -> bool:
-    """Is the peak of (H, W) relevance inside the box (Zhang et al. 2018,
-    doi:10.1007/s11263-017-1059-x)?"""
+def pointing_game(relevance: np.ndarray, box: Box, margin: float = 0.0) -> bool:
+    """Is the peak of (H, W) relevance at most `margin` pixels outside the box (Zhang
+    et al. 2018, doi:10.1007/s11263-017-1059-x)?"""
     x, y, strength = peak(relevance)
     return strength > 0 and inside((x, y), box, margin)
 
 
-def inside(point: tuple[float, float], box: Box, margin: float = 0.1) -> bool:
-    """Is (x, y) in the box, widened on each side by `margin` of its own size?"""
+def inside(point: tuple[float, float], box: Box, margin: float = 0.0) -> bool:
+    """Is (x, y) in the box, or at most `margin` pixels from a side of it?"""
     return all(
-        start - margin * size <= place < start + size + margin * size
+        start - margin <= place < start + size + margin
         for place, start, size in zip(point, box[:2], box[2:])
     )
 

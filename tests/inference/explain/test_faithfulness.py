@@ -30,10 +30,10 @@ def test_without_anything_for_a_fracture_the_game_is_lost():
     assert not pointing_game(-np.ones((96, 64), np.float32), (0, 0, 64, 96))
 
 
-def test_the_margin_is_a_share_of_the_box():
-    assert inside((9.1, 5), (10, 0, 10, 10))
-    assert not inside((8.9, 5), (10, 0, 10, 10))
-    assert not inside((5, 11.1), (0, 0, 100, 10))
+def test_the_margin_is_in_pixels():
+    assert inside((9.1, 5), (10, 0, 10, 10), margin=1)
+    assert not inside((8.9, 5), (10, 0, 10, 10), margin=1)
+    assert not inside((5, 11.1), (0, 0, 100, 10), margin=1)
 
 
 def test_positive_mass_leaves_out_what_speaks_against(relevance):
