@@ -29,6 +29,7 @@ export class Pane {
   private readonly figures: HTMLElement;
   private readonly message: HTMLElement;
   private method: Method | null = null;
+  private loads = 0; // only the latest may say how it went
 
   constructor(
     host: HTMLElement,
@@ -75,6 +76,7 @@ export class Pane {
 
   /** Load and draw the original pixels of `image`, fitted to the pane. */
   async show(image: StudyImage, index: number, of: number): Promise<void> {
+    const load = ++this.loads;
     this.image = image;
     this.index = index;
     this.element.dataset.instance = String(image.pk);
@@ -85,13 +87,14 @@ export class Pane {
     this.describe(of);
     try {
       await this.viewport.setStack([`wadouri:${location.origin}${image.url}`]);
-      if (this.image !== image) return;
+      if (load !== this.loads) return;
       this.openWindow();
       this.viewport.render();
       this.say("");
       this.element.dataset.ready = "true";
     } catch {
-      if (this.image === image) this.say(await sentenceAbout(image));
+      const sentence = await sentenceAbout(image);
+      if (load === this.loads) this.say(sentence);
     }
   }
 

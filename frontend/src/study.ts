@@ -23,12 +23,14 @@ class StudyPage {
   private opened: Study;
   private text: string;
   private etag = "";
+  private looking = false;
   private readonly boxes = new Boxes();
   private readonly viewer: Viewer;
 
   constructor(private readonly page: HTMLElement) {
-    this.text = document.getElementById("study-data")?.textContent ?? "";
-    this.opened = JSON.parse(this.text) as Study;
+    const data = document.getElementById("study-data")?.textContent ?? "";
+    this.opened = JSON.parse(data) as Study;
+    this.text = JSON.stringify(this.opened);
     const host = page.querySelector<HTMLElement>("#panes") as HTMLElement;
     this.viewer = new Viewer(host, this.boxes, () => this.showState());
     this.boxes.subscribe(() => this.fillForm());
@@ -177,6 +179,8 @@ class StudyPage {
   // --- What changes meanwhile ----------------------------------------------------
 
   private async look(): Promise<void> {
+    if (this.looking) return; // a slow answer is not asked for twice
+    this.looking = true;
     try {
       const headers: HeadersInit = this.etag ? { "If-None-Match": this.etag } : {};
       const answer = await fetch(this.page.dataset.api ?? "", { headers });
@@ -185,15 +189,19 @@ class StudyPage {
       found();
       if (answer.status === 304) return;
       this.etag = answer.headers.get("ETag") ?? "";
-      const text = await answer.text();
-      if (text !== this.text) await this.take((this.text = text));
+      const now = (await answer.json()) as Study;
+      const text = JSON.stringify(now);
+      if (text === this.text) return;
+      this.text = text;
+      await this.take(now);
     } catch {
       lost();
+    } finally {
+      this.looking = false;
     }
   }
 
-  private async take(text: string): Promise<void> {
-    const now = JSON.parse(text) as Study;
+  private async take(now: Study): Promise<void> {
     const before = this.opened;
     const newer = whatCame(before, now);
     if (newer) {

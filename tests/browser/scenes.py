@@ -92,13 +92,14 @@ def blob(method, rows, columns):
     ).png
 
 
-LANDMARKS = ((310.5, 270.5), (1240.5, 480.5), (420.5, 1630.5))  # frame pixels, (x, y)
-RADIUS = 22  # frame pixels
+# (x, y) of the landmarks and their radius, in pixels of a frame of 1500 x 2000.
+LANDMARKS = ((310.5, 270.5), (1240.5, 480.5), (420.5, 1630.5))
+RADIUS = 22
 
 
 def landmark_mask(rows, columns):
     """1 within RADIUS of a landmark; pixel (i, j) covers [j, j + 1) x [i, i + 1)."""
-    y, x = np.mgrid[0:rows, 0:columns] + 0.5
+    y, x = (np.mgrid[0:rows, 0:columns] + 0.5) * 1500 / columns
     mask = np.zeros((rows, columns), np.uint8)
     for at_x, at_y in LANDMARKS:
         mask |= ((x - at_x) ** 2 + (y - at_y) ** 2 <= RADIUS**2).astype(np.uint8)
@@ -122,7 +123,7 @@ def landmark_dx(rows=2000, columns=1500, **tags):
 
 def landmark_png(method, rows, columns):
     """Opaque green exactly where the landmarks are, at most 1024 pixels a side."""
-    scale = 1024 / max(rows, columns)
+    scale = min(1, 1024 / max(rows, columns))
     size = (round(columns * scale), round(rows * scale))
     mask = landmark_mask(rows, columns) * 255
     alpha = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)

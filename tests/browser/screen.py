@@ -15,7 +15,12 @@ def pixels(locator):
 
 def ready(page, panes=1):
     """Wait until that many panes show their image."""
-    expect(page.locator(".pane[data-ready]")).to_have_count(panes, timeout=20_000)
+    shown = page.locator(".pane[data-ready]")
+    try:
+        expect(shown).to_have_count(panes, timeout=20_000)
+    except AssertionError as error:
+        said = page.locator(".pane-message").all_inner_texts()
+        raise AssertionError(f"the panes say {said}") from error
 
 
 def open_study(page, study, panes=1):

@@ -52,13 +52,17 @@ VIEWS = {
 
 
 @pytest.mark.parametrize(
-    ("window", "spacing"),
-    [((1366, 768), [0.15, 0.15]), ((1600, 1000), [0.3, 0.2])],
-    ids=["small window", "large window, oblong pixels"],
+    ("window", "rows", "spacing"),
+    [
+        ((1366, 768), 2000, [0.15, 0.15]),
+        ((1600, 1000), 2000, [0.3, 0.2]),
+        ((1366, 768), 120, [0.15, 0.15]),
+    ],
+    ids=["fine", "large window, oblong pixels", "coarse: half a pixel shows"],
 )
-def test_the_overlay_lies_on_the_anatomy(page, sign_in, scene, window, spacing):
+def test_the_overlay_lies_on_the_anatomy(page, sign_in, scene, window, rows, spacing):
     """Bright landmarks of the image and green ones of its overlay, on the screen."""
-    study = scene.push(landmark_dx(ImagerPixelSpacing=spacing))
+    study = scene.push(landmark_dx(rows, rows * 3 // 4, ImagerPixelSpacing=spacing))
     scene.explain(scene.read(study), landmark_png)
     sign_in()
     page.set_viewport_size({"width": window[0], "height": window[1]})

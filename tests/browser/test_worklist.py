@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from clinic.models import PacsCursor, Study
+from tests.clinic.factories import make_user
 
 
 def names(page):
@@ -20,6 +21,18 @@ def test_a_wrong_password_does_not_open_the_worklist(
         page.get_by_role("button", name="Sign in").click()
         words = "Too many failed attempts" if attempt == 5 else "correct username"
         expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible()
+
+
+def test_the_right_password_does(page, server, database):
+    make_user("radiologist", name="reader")
+    page.goto(f"{server}/")
+    page.keyboard.type("reader")  # the first field has the focus
+    page.keyboard.press("Tab")
+    page.keyboard.type("x")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{server}/")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{server}/login/")
 
 
 def test_suspected_fractures_come_first_then_who_has_waited_longest(
