@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 ROUND = 1.5  # ratio of the principal variances below which there is no axis
-DOUBTFUL = 2.0  # ratio below which the axis is taken from the full frame
+TRUNK = 5.5  # the same for a part that fills much of the frame: it may be no limb
+MUCH = 0.35  # of the frame
 GRID = 220  # pixels of the longer side that telling the ends apart needs
 ENDS = np.array([-2.4, 2.4, 0.7])  # weights of width, outline, lines across
 KERNEL_SHARE = 40  # the thesis's morphology: a kernel of this part of a side
@@ -24,11 +25,12 @@ def hand_up(pixels: np.ndarray, body: np.ndarray) -> tuple[float, bool]:
     pixels: uint8 (rows, columns), dense is bright. body: 0 or 1, the part.
     """
     axis, ratio = _axis(body)
-    if ratio < ROUND:
-        return 0.0, ratio == 0
+    least = TRUNK if body.mean() > MUCH else ROUND
+    if ratio < least:
+        return 0.0, ratio == 0 or ratio < 0.8 * least
     if ENDS @ _more_above(pixels, body, axis) < 0:
         axis = -axis
-    return _degrees(axis), ratio >= DOUBTFUL
+    return _degrees(axis), ratio >= 1.2 * least
 
 
 def axis_up(pixels: np.ndarray, body: np.ndarray) -> tuple[float, bool]:

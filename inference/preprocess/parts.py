@@ -167,16 +167,28 @@ def _shares(
     nearest = np.argmin(distances, axis=0) if len(groups) > 1 else np.zeros_like(labels)
     found = []
     for index, distance in enumerate(distances):
-        mine = nearest == index
-        reach = (distance <= NEAR * max(labels.shape)) & mine
-        close = np.flatnonzero(np.bincount(labels[reach]))
-        own = np.intersect1d(close, components.bits)
-        body = _among(labels, own) & mine.view(np.uint8)
-        if len(own) > len(groups[index]):
-            distance = _distance(body)
-        halo = ((distance <= HALO * _length(body)) & mine).view(np.uint8)
-        found.append(Part(body, halo & clear, air))
+        mine = (nearest == index).view(np.uint8)
+        body, distance = _with_bits(components, mine, distance)
+        halo = (distance <= HALO * _length(body)).view(np.uint8)
+        found.append(Part(body, halo & mine & clear, air))
     return found
+
+
+def _with_bits(
+    components: Components, mine: np.ndarray, distance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A part with its fragments, each near to the last, and the distance to it."""
+    labels = components.labels
+    known = 0
+    while True:
+        reach = cv2.compare(distance, NEAR * max(labels.shape), cv2.CMP_LE) & mine
+        own = np.intersect1d(np.unique(labels[reach > 0]), components.bits)
+        body = _among(labels, own) & mine
+        if len(own) == known:
+            return body, distance
+        if known or len(own) > 1:
+            distance = _distance(body)
+        known = len(own)
 
 
 def _among(labels: np.ndarray, chosen: list[int] | np.ndarray) -> np.ndarray:
