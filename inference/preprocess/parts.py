@@ -18,6 +18,8 @@ from inference.preprocess.collimation import (
 SMALL = 0.015  # of the frame: a component below is a marker or noise
 MINOR = 0.25  # of the largest component: less is a fragment or a helper's finger
 FAINT = 0.2  # of the most contrast to air: less is uneven air
+FAINTEST = 0.55  # of the way from air to the limit: fingertips, not noise
+FLOOD = 1.6  # times the part: what grows more with its faint surroundings leaks out
 CLOSE = 0.2  # a size this near to one of these limits is decided on the full frame
 NEAR = 0.06  # of the longer side: a fragment within belongs to the part
 HALO = 0.05  # of the part's length: soft tissue fainter than the threshold, kept
@@ -42,7 +44,7 @@ class Part:
 class Components:
     """labels: (rows, columns), 0 is air. main: the parts, left to right.
 
-    bits: labels that may be fragments of parts. sure: no size was close.
+    bits: small ones that may belong to a part. sure: no size was close.
     """
 
     labels: np.ndarray
@@ -69,8 +71,10 @@ def by_shutters(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
     if not components.main:
         return [_whole(pixels)], components.sure
     groups = [[n] for n in components.main] if split else [components.main]
+    faint = _faint(pixels, dim, limit) & clear
     air = min(level_at(counts, 0.1), limit)
-    return _shares(components, groups, clear, air), components.sure
+    shares = _shares(components, groups, faint)
+    return [Part(body, keep & clear, air) for body, keep in shares], components.sure
 
 
 def by_otsu(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
@@ -118,18 +122,29 @@ def _components(solid: np.ndarray, calm: np.ndarray) -> Components:
     enough = max(MINOR * areas[tall].max(), SMALL * solid.size)
     main = [n for n in tall if areas[n] >= enough]
     main.sort(key=lambda n: tuple(centroids[n]))
-    bits = sorted({*range(1, count)} - {*large} | {*main})
+    bits = sorted({*range(1, count)} - {*large})
     near = np.abs(areas[1:] / enough - 1) < CLOSE
     return Components(labels, main, bits, sure=not near.any())
+
+
+def _faint(pixels: np.ndarray, dim: np.ndarray, limit: int) -> np.ndarray:
+    air = int(np.convolve(dim, np.ones(5), "same")[: limit + 1].argmax())
+    smooth = cv2.GaussianBlur(pixels, (0, 0), max(pixels.shape) / 180)
+    faint = (smooth > air + FAINTEST * (limit - air)).view(np.uint8)
+    return _without_rim(faint, max(round(1.5 * RIM * max(pixels.shape)), 1))
+
+
+def _without_rim(solid: np.ndarray, rim: int) -> np.ndarray:
+    solid[:rim] = solid[-rim:] = solid[:, :rim] = solid[:, -rim:] = 0
+    return solid
 
 
 def _opened(solid: np.ndarray) -> np.ndarray:
     """Without film edges and thin bridges."""
     rim = max(round(RIM * max(solid.shape)), 1)
-    solid[:rim] = solid[-rim:] = solid[:, :rim] = solid[:, -rim:] = 0
     side = 2 * rim - 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.morphologyEx(solid, cv2.MORPH_OPEN, kernel)
+    return cv2.morphologyEx(_without_rim(solid, rim), cv2.MORPH_OPEN, kernel)
 
 
 def _crop(box: np.ndarray) -> tuple[slice, slice]:
@@ -159,36 +174,48 @@ def _leftover(labels: np.ndarray, label: int, box: np.ndarray) -> bool:
 
 
 def _shares(
-    components: Components, groups: list[list[int]], clear: np.ndarray, air: int
-) -> list[Part]:
-    """Every pixel belongs to the part nearest to it, if it is near to any."""
-    labels = components.labels
-    distances = [_distance(_among(labels, group)) for group in groups]
-    nearest = np.argmin(distances, axis=0) if len(groups) > 1 else np.zeros_like(labels)
-    found = []
-    for index, distance in enumerate(distances):
-        mine = (nearest == index).view(np.uint8)
-        body, distance = _with_bits(components, mine, distance)
-        halo = (distance <= HALO * _length(body)).view(np.uint8)
-        found.append(Part(body, halo & mine & clear, air))
-    return found
+    components: Components, groups: list[list[int]], faint: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(body, what its view shows) of each part: all that is nearest to it.
+
+    faint: what is a little denser than air, as fingertips are.
+    """
+    whole = np.ones(faint.shape, np.uint8)
+    territories = [whole] * len(groups)
+    if len(groups) > 1:
+        distances = [_distance(_among(components.labels, group)) for group in groups]
+        nearest = np.argmin(distances, axis=0)
+        territories = [(nearest == n).view(np.uint8) for n in range(len(groups))]
+    shares = []
+    for group, mine in zip(groups, territories):
+        body = _with_bits(components, group, mine)
+        seen = _with_faint(body, faint & mine)
+        halo = cv2.compare(_distance(seen), HALO * _length(body), cv2.CMP_LE)
+        shares.append((body, halo & mine))
+    return shares
 
 
 def _with_bits(
-    components: Components, mine: np.ndarray, distance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A part with its fragments, each near to the last, and the distance to it."""
-    labels = components.labels
-    known = 0
+    components: Components, group: list[int], mine: np.ndarray
+) -> np.ndarray:
+    """A part with its fragments, each near to the last."""
+    labels, own = components.labels, np.array(group)
     while True:
-        reach = cv2.compare(distance, NEAR * max(labels.shape), cv2.CMP_LE) & mine
-        own = np.intersect1d(np.unique(labels[reach > 0]), components.bits)
         body = _among(labels, own) & mine
-        if len(own) == known:
-            return body, distance
-        if known or len(own) > 1:
-            distance = _distance(body)
-        known = len(own)
+        if not components.bits:
+            return body
+        reach = cv2.compare(_distance(body), NEAR * max(labels.shape), cv2.CMP_LE)
+        near = np.intersect1d(np.unique(labels[(reach & mine) > 0]), components.bits)
+        if len(near) + len(group) == len(own):
+            return body
+        own = np.concatenate([group, near])
+
+
+def _with_faint(body: np.ndarray, faint: np.ndarray) -> np.ndarray:
+    """A part with what is faint and joined to it, unless that is uneven air."""
+    _, labels = cv2.connectedComponents(body | faint, ltype=cv2.CV_16U)
+    grown = _among(labels, np.unique(labels[body > 0]))
+    return grown if grown.sum() <= FLOOD * body.sum() else body
 
 
 def _among(labels: np.ndarray, chosen: list[int] | np.ndarray) -> np.ndarray:
