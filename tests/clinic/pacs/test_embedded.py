@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -64,6 +65,14 @@ def test_the_same_file_again_is_no_change(pacs):
     pacs.store(file)
     assert pacs.changes(0).last == last
     assert len(files(pacs)) == 1
+
+
+def test_a_sequence_number_is_never_given_twice(pacs):
+    pacs.store(as_bytes(radiograph()))
+    with sqlite3.connect(pacs.index.path) as db:
+        db.execute("DELETE FROM change")
+    pacs.store(as_bytes(radiograph()))
+    assert [one.sequence for one in pacs.changes(0).changes] == [5, 6, 7, 8]
 
 
 def test_what_was_overwritten_stays_aside(pacs):
