@@ -93,7 +93,7 @@ class Installation:
     def count(self, table, where="1 = 1"):
         return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]
 
-    def until(self, ready, seconds=30, what="what was waited for"):
+    def until(self, ready, seconds=60, what="what was waited for"):
         deadline = time.monotonic() + seconds
         while not ready():
             assert time.monotonic() < deadline, f"{what} did not happen"

@@ -90,18 +90,18 @@ def test_a_broker_killed_in_a_burst_delays_and_loses_nothing(serving, redis):
     serving.watch()
     for name in ("one", "two"):
         serving.worker("reading,explaining", name)
-    push(serving, range(6))
+    push(serving, range(4))
     serving.until(lambda: serving.count("clinic_prediction") > 1, 90)
     redis.kill(forget=True)
-    push(serving, range(6, 10))
-    serving.until(lambda: serving.count("clinic_instance") == 20, 30)
+    push(serving, range(4, 6))
+    serving.until(lambda: serving.count("clinic_instance") == 12, 60)
     redis.restart()
     read = "state = 'read'"
-    serving.until(lambda: serving.count("clinic_study", read) == 10, 120)
-    serving.until(lambda: serving.count("clinic_overlay") == 40, 120)
-    assert serving.count("clinic_prediction") == 10
-    assert serving.count("clinic_auditevent", "action = 'study.read'") == 10
-    assert serving.count("clinic_auditevent", "action = 'prediction.explained'") == 10
+    serving.until(lambda: serving.count("clinic_study", read) == 6, 120)
+    serving.until(lambda: serving.count("clinic_overlay") == 24, 120)
+    assert serving.count("clinic_prediction") == 6
+    assert serving.count("clinic_auditevent", "action = 'study.read'") == 6
+    assert serving.count("clinic_auditevent", "action = 'prediction.explained'") == 6
     assert settled(serving)
 
 
