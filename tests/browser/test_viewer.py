@@ -109,11 +109,15 @@ def monochrome1(ds):
 
 
 def table(ds):
-    """Without a window, with a VOI LUT over the values that matter."""
+    """Only the VOI LUT tells that everything below 3400 is background."""
+    pixels = ds.pixel_array.copy()
+    pixels[pixels == 300] = 3000
+    pixels[0, 0] = 0
+    ds.set_pixel_data(pixels, "MONOCHROME2", 12)
     del ds.WindowCenter, ds.WindowWidth
     lut = Dataset()
-    lut.LUTDescriptor = [3801, 250, 16]
-    lut.LUTData = np.linspace(0, 65535, 3801).astype("<u2").tobytes()
+    lut.LUTDescriptor = [696, 3400, 16]
+    lut.LUTData = np.linspace(0, 65535, 696).astype("<u2").tobytes()
     lut["LUTData"].VR = "OW"
     ds.VOILUTSequence = Sequence([lut])
     return ds
