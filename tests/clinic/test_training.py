@@ -62,11 +62,27 @@ def test_epochs_must_match_the_stages_of_the_plan(images, tmp_path, data_root):
 
 
 @pytest.mark.parametrize("network", ["resnet18", "rx-lite"])
-def test_without_options_the_plan_is_that_of_the_shipped_model(network, settings):
-    plan = training.plan(network=network, epochs=None, seed=0)
-    card = artifact.load_card(settings.SHIPPED_MODELS / network)
-    shipped = card["plan"]
-    told = json.loads(json.dumps(plan.to_json()))
-    for unmeasured in "mean", "std":  # of the training views, known afterwards
-        del told["recipe"][unmeasured], shipped["recipe"][unmeasured]
-    assert told == shipped
+class TestEveryShippedModel:
+    def test_is_whole_and_of_the_family_its_plan_trains(self, network, settings):
+        folder = settings.SHIPPED_MODELS / network
+        spec = artifact.load_spec(folder, artifact.digest(folder))
+        artifact.load_network(folder)
+        assert spec.name == network
+        assert spec.arch.family == training.plan(network=network).arch.family
+
+    def test_has_a_card_that_names_data_licence_and_who_was_never_seen(
+        self, network, settings
+    ):
+        card = artifact.load_card(settings.SHIPPED_MODELS / network)
+        assert card["data"]["licence"] == "CC BY 4.0"
+        sides = {side: set(p["patients"]) for side, p in card["parts"].items()}
+        assert not sides["test"] & (sides["training"] | sides["validation"])
+        assert len(card["test_images"]) == card["test"]["cases"] > 100
+        assert card["test"]["auroc"]["low"] < card["test"]["auroc"]["value"]
+
+
+def test_what_goes_on_from_an_artifact_keeps_its_architecture(settings):
+    folder = settings.SHIPPED_MODELS / "rx-lite"
+    plan = training.plan(network="rx-lite", epochs=[3], rate=1e-4, start=folder)
+    assert plan.arch == artifact.load_spec(folder).arch
+    assert [(stage.epochs, stage.rate) for stage in plan.stages] == [(3, 1e-4)]

@@ -74,3 +74,10 @@ def test_a_teacher_is_believed_as_far_as_the_plan_says(share, ends):
     with torch.no_grad():
         logits = trainee.network(torch.from_numpy(broken().images))
     assert (logits.mean() > 0) == (ends == "high")
+
+
+def test_it_can_begin_with_the_weights_of_another():
+    other = {name: value * 0 + 0.5 for name, value in build(TINY).state_dict().items()}
+    trainee = Trainee(PLAN, start=other)
+    for state in trainee.network.state_dict(), trainee.average.state_dict():
+        assert all(torch.equal(state[name], other[name]) for name in other)
