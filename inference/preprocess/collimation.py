@@ -13,6 +13,8 @@ DEEP = 0.35  # of the frame: nothing deeper is a shutter
 THIN = 0.04  # of the longer side
 FLAT = 7  # grey levels between neighbours, upper quartile; bone and flesh have more
 DARK = 0.28  # of the shutter's brightness: air beside it; soft tissue is brighter
+FADING = 0.45  # the same beside a band along a whole side, whose border is blurred
+COMMON = 0.4  # of the commonest grey
 EDGE = 0.015  # of the longer side: what begins within reaches the edge
 
 
@@ -32,15 +34,22 @@ def level_at(counts: np.ndarray, share: float) -> int:
     return int(np.searchsorted(below, share * below[-1]))
 
 
+def air_level(counts: np.ndarray) -> int:
+    """The darkest grey that is common: neither a gap between films nor flesh."""
+    common = np.convolve(counts, np.ones(5), "same")
+    first = int(np.argmax(common >= COMMON * common.max()))
+    falling = np.flatnonzero(np.diff(common[first:]) < 0)
+    return first + int(falling[0]) if len(falling) else first
+
+
 def air_limit(counts: np.ndarray) -> int:
     """The grey level between air and soft tissue: Otsu on a logarithmic scale.
 
     X-rays fade exponentially, so on a linear scale Otsu often cuts between
-    soft tissue and bone and loses the fingers. What is darker than most air
-    (a gap between films) does not count.
+    soft tissue and bone and loses the fingers.
     """
     counts = counts.copy()
-    counts[: np.convolve(counts, np.ones(5), "same").argmax()] = 0
+    counts[: air_level(counts)] = 0
     return _otsu(counts, np.log1p(np.arange(256)))
 
 
@@ -99,16 +108,24 @@ def _may_be_shutter(box: np.ndarray, shape: tuple[int, int]) -> bool:
 def _is_shutter(
     area: np.ndarray, box: np.ndarray, calm: np.ndarray, shape: tuple[int, int]
 ) -> bool:
-    _, _, width, height, size = box
-    whole = max(width / shape[1], height / shape[0]) > 0.9
-    if whole and size > 0.85 * width * height:
-        thin = min(size / width, size / height) <= THIN * max(shape)
-        if thin or _roughness(calm, area) < FLAT:
-            return True
     beside = _grown(area, 0.025, shape) & ~_grown(area, 0.012, shape)
-    brightness = cv2.mean(calm, area)[0]
     counts = histogram(calm, beside.view(np.uint8))
-    return counts.any() and level_at(counts, 0.5) <= DARK * brightness
+    if not counts.any():
+        return False
+    brightness = cv2.mean(calm, area)[0]
+    limit = FADING if _spans(area, box, calm, shape) else DARK
+    return level_at(counts, 0.5) <= limit * brightness
+
+
+def _spans(
+    area: np.ndarray, box: np.ndarray, calm: np.ndarray, shape: tuple[int, int]
+) -> bool:
+    """Is it a thin or an even band along a whole side?"""
+    _, _, width, height, size = box
+    if max(width / shape[1], height / shape[0]) < 0.9 or size < 0.85 * width * height:
+        return False
+    thin = min(size / width, size / height) <= THIN * max(shape)
+    return thin or _roughness(calm, area) < FLAT
 
 
 def _roughness(calm: np.ndarray, area: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.preprocess.collimation import (
     WHITE,
+    air_level,
     air_limit,
     calmed,
     histogram,
@@ -128,7 +129,7 @@ def _components(solid: np.ndarray, calm: np.ndarray) -> Components:
 
 
 def _faint(pixels: np.ndarray, dim: np.ndarray, limit: int) -> np.ndarray:
-    air = int(np.convolve(dim, np.ones(5), "same")[: limit + 1].argmax())
+    air = air_level(dim)
     smooth = cv2.GaussianBlur(pixels, (0, 0), max(pixels.shape) / 180)
     faint = (smooth > air + FAINTEST * (limit - air)).view(np.uint8)
     return _without_rim(faint, max(round(1.5 * RIM * max(pixels.shape)), 1))

@@ -10,8 +10,9 @@ from inference.preprocess.collimation import calmed, histogram, level_at, shutte
 LIMIT = 100  # of 255: the thesis's threshold
 PATCH = 10  # a corner patch is this part of a side
 GRID = 200  # pixels of the longer side that this needs
+EVEN = 8  # grey levels; a line that spans less may belong to a frame
+APART = 20  # grey levels between a frame and what it encloses
 RIM = 20  # what is taken off each side is this part of the longer one
-EVEN = 3  # grey levels; a line that varies less belongs to a frame
 
 
 def corners(pixels: np.ndarray) -> bool:
@@ -27,14 +28,10 @@ def border(pixels: np.ndarray) -> bool:
     Air is one even level and the largest of its kind, wherever the anatomy
     lies; corners and edges may belong to anything.
     """
-    coarse = _coarse(pixels)
-    inner = coarse[_within(coarse)]
-    if min(inner.shape) < 8:
-        return False
-    calm = calmed(inner)
+    calm = calmed(_coarse(pixels[_unframed(pixels), _unframed(pixels.T)]))
     open_field = ~(shutters(calm) | shutters(255 - calm))
-    rim = max(inner.shape) // RIM
-    if min(inner.shape) > 4 * rim:
+    rim = max(calm.shape) // RIM
+    if rim and min(calm.shape) > 4 * rim:
         open_field[:rim] = open_field[-rim:] = False
         open_field[:, :rim] = open_field[:, -rim:] = False
     counts = histogram(calm, open_field.view(np.uint8))
@@ -68,11 +65,16 @@ def _coarse(pixels: np.ndarray) -> np.ndarray:
     )
 
 
-def _within(pixels: np.ndarray) -> tuple[slice, slice]:
-    """What remains when even lines are taken off all four sides."""
-    return _uneven(pixels.std(axis=1)), _uneven(pixels.std(axis=0))
+def _unframed(pixels: np.ndarray) -> slice:
+    """The rows within a frame: even lines of another grey than the next.
 
-
-def _uneven(spread: np.ndarray) -> slice:
+    Air is even too, but goes on in the lines beside it.
+    """
+    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
     lines = np.flatnonzero(spread > EVEN)
-    return slice(lines[0], lines[-1] + 1) if len(lines) else slice(0, 0)
+    if not len(lines):
+        return slice(None)
+    first, last = lines[0], lines[-1]
+    inner, outer = np.median(pixels[[first, last]], axis=1), pixels[[0, -1], 0]
+    framed = np.abs(inner - outer) > APART
+    return slice(first if framed[0] else 0, last + 1 if framed[1] else len(pixels))
