@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from celery import Task
 from kombu.exceptions import OperationalError
 
-from clinic.celery import app
-
 SILENCE = 5.0  # seconds for which a bell that did not ring is left alone
 
 log = logging.getLogger(__name__)
@@ -22,9 +20,6 @@ class Doorbell:
     """One process's way to the workers; tells once per outage that it is cut."""
 
     def __init__(self) -> None:
-        # kombu would try the connection again for six seconds (its own policy,
-        # whatever CELERY_TASK_PUBLISH_RETRY says).
-        app.conf.broker_transport_options["max_retries"] = 0
         self.quiet_until = 0.0
         self.cut = False
 

@@ -38,7 +38,6 @@ CSRF_TRUSTED_ORIGINS = _listed("OSTEON_ORIGINS")
 BEHIND_TLS = os.environ.get("OSTEON_TLS") == "1"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -108,6 +107,8 @@ DICOM_HOST = os.environ.get("DICOM_HOST", "127.0.0.1")
 DICOM_PORT = int(os.environ.get("DICOM_PORT", "11112"))
 DICOM_ACCEPTED_AETS = _listed("DICOM_ACCEPTED_AETS")  # empty: every calling title
 DICOM_MAX_ASSOCIATIONS = int(os.environ.get("DICOM_MAX_ASSOCIATIONS", "10"))
+DICOM_TIMEOUT = float(os.environ.get("DICOM_TIMEOUT", "30"))  # seconds of silence
+DICOM_MAX_PDU = int(os.environ.get("DICOM_MAX_PDU", "131072"))  # bytes at a time
 
 # --- Reading -----------------------------------------------------------------
 QUIET_SECONDS = float(os.environ.get("OSTEON_QUIET_SECONDS", "1"))
@@ -141,6 +142,7 @@ else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
+        "max_retries": 0,  # kombu's own, of six seconds
         "queue_order_strategy": "priority",
         "visibility_timeout": 3600,
     }

@@ -69,11 +69,13 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def stop(process: subprocess.Popen, patience: float = 8.0) -> None:
+def stop(
+    process: subprocess.Popen, patience: float = 8.0, ask: int = signal.SIGTERM
+) -> None:
     """Ask the process to end; insist, with its whole group, after `patience` s."""
     if process.poll() is not None:
         return
-    process.terminate()
+    process.send_signal(ask)
     try:
         process.wait(patience)
     except subprocess.TimeoutExpired:
@@ -233,7 +235,8 @@ def start_postgres(folder: Path) -> Postgres:
         user=user,
         cwd=folder,
     )
-    wait_for(lambda: listens(port), process, "PostgreSQL", log)
+    ask = [found[-1].with_name("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    wait_for(lambda: not subprocess.run(ask).returncode, process, "PostgreSQL", log)
     return Postgres(process, port)
 
 

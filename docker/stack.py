@@ -56,7 +56,9 @@ class Stack:
             stderr=None if arguments[0] == "push" else subprocess.PIPE,
             text=True,
         )
-        if done.returncode and arguments[0] != "ledger":
+        # `ledger` ends with 1 when it does not add up, `push` when the PACS refused
+        # something; both say so in what they print.
+        if done.returncode and arguments[0] not in ("ledger", "push"):
             raise CannotStart(
                 f"`manage.py {arguments[0]}` failed:\n{done.stdout}{done.stderr or ''}"
             )
@@ -100,6 +102,8 @@ class Stack:
             self.data / "orthanc",
             password=secrets.token_urlsafe(16),
             dicom_port=self.dicom_port,
+            RemoteAccessAllowed=False,
+            **_accepted(),
         )
         self.running["orthanc"] = orthanc.process
         self.commands["orthanc"] = list(orthanc.process.args)
@@ -139,10 +143,10 @@ class Stack:
     def push(self, studies: Path | None, phantoms: int) -> None:
         to = ["--host", "127.0.0.1", "--port", str(self.dicom_port)]
         say(f"Pushing {phantoms} phantom studies by C-STORE…")
-        self.manage("push", *to, "--phantoms", str(phantoms), "--seed", "1")
+        say(self.manage("push", *to, "--phantoms", str(phantoms), "--seed", "1"))
         if studies:
             say(f"Pushing {studies} by C-STORE…")
-            say(self.manage("push", *to, str(studies)).strip())
+            say(self.manage("push", *to, str(studies)))
 
     def ledger(self) -> dict:
         return json.loads(self.manage("ledger"))
@@ -164,6 +168,15 @@ class Stack:
                 self.running[name].terminate()
         for process in reversed(self.running.values()):
             processes.stop(process)
+
+
+def _accepted() -> dict:
+    """DICOM_ACCEPTED_AETS in Orthanc's words; nothing when every title may send."""
+    titles = [t for t in os.environ.get("DICOM_ACCEPTED_AETS", "").split(",") if t]
+    if not titles:
+        return {}
+    known = {t: {"AET": t, "Host": "127.0.0.1", "Port": 104} for t in titles}
+    return {"DicomAlwaysAllowStore": False, "DicomModalities": known}
 
 
 def _progress(ledger: dict) -> str:

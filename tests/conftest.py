@@ -5,6 +5,7 @@ Where a server is not installed its tests skip and say so; with REQUIRE_SERVERS=
 """
 
 import os
+import signal
 from pathlib import Path
 
 import processes
@@ -64,7 +65,8 @@ def postgres_url(tmp_path_factory):
     folder = Path(tempfile.mkdtemp(prefix="osteon-postgres-"))
     server = _started(processes.start_postgres, folder)
     yield server.url
-    processes.stop(server.process)
+    # Its SIGTERM waits for every client to leave first.
+    processes.stop(server.process, ask=signal.SIGINT)
     shutil.rmtree(folder, ignore_errors=True)
 
 

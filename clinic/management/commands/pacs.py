@@ -21,14 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--host", default=settings.DICOM_HOST)
         parser.add_argument("--port", type=int, default=settings.DICOM_PORT)
         parser.add_argument("--aet", default=settings.DICOM_AET)
-        parser.add_argument(
-            "--timeout", type=float, default=Door.timeout, help="seconds of silence"
-        )
-        parser.add_argument(
-            "--max-pdu", type=int, default=Door.max_pdu, help="bytes at a time"
-        )
 
-    def handle(self, *, host: str, port: int, aet: str, **options: object) -> None:
+    def handle(self, *, host: str, port: int, aet: str, **_: object) -> None:
         _keep_values_out_of_the_log()
         pacs = EmbeddedPacs(settings.EMBEDDED_ROOT)
         door = Door(
@@ -37,8 +31,8 @@ class Command(BaseCommand):
             port=port,
             accepted=tuple(settings.DICOM_ACCEPTED_AETS),
             max_associations=settings.DICOM_MAX_ASSOCIATIONS,
-            timeout=options["timeout"],
-            max_pdu=options["max_pdu"],
+            timeout=settings.DICOM_TIMEOUT,
+            max_pdu=settings.DICOM_MAX_PDU,
         )
         try:
             self.stdout.write(pacs.health())
