@@ -15,6 +15,8 @@ FLAT = 7  # grey levels between neighbours, upper quartile; bone and flesh have 
 DARK = 0.28  # of the shutter's brightness: air beside it; soft tissue is brighter
 FADING = 0.45  # the same beside a band along a whole side, whose border is blurred
 COMMON = 0.4  # of the commonest grey
+EVEN = 8  # grey levels; a line that spans less may belong to a frame
+APART = 20  # grey levels between a frame and what it encloses
 EDGE = 0.015  # of the longer side: what begins within reaches the edge
 
 
@@ -53,13 +55,29 @@ def air_limit(counts: np.ndarray) -> int:
     return _otsu(counts, np.log1p(np.arange(256)))
 
 
+def unframed(pixels: np.ndarray) -> slice:
+    """The rows within a frame: even lines of another grey than the next.
+
+    Air is even too, but goes on in the lines beside it.
+    """
+    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
+    lines = np.flatnonzero(spread > EVEN)
+    if not len(lines):
+        return slice(None)
+    first, last = lines[0], lines[-1]
+    inner, outer = np.median(pixels[[first, last]], axis=1), pixels[[0, -1], 0]
+    framed = np.abs(inner - outer) > APART
+    return slice(first if framed[0] else 0, last + 1 if framed[1] else len(pixels))
+
+
 def shutters(calm: np.ndarray) -> np.ndarray:
     """Mask of the white areas that are not anatomy, bool (rows, columns).
 
     They reach the edge, are long, and border on air; bone lies within soft
     tissue, so its surroundings are bright.
     """
-    found = np.zeros(calm.shape, bool)
+    found = np.ones(calm.shape, bool)
+    found[unframed(calm), unframed(calm.T)] = False
     limit = WHITE * level_at(histogram(calm), 0.999)
     white = (calm >= limit).view(np.uint8)
     if min(calm.shape) < 32 or not 0.002 < white.mean() < 0.9:

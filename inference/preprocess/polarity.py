@@ -5,13 +5,19 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from inference.preprocess.collimation import calmed, histogram, level_at, shutters
+from inference.preprocess.collimation import (
+    calmed,
+    histogram,
+    level_at,
+    shutters,
+    unframed,
+)
 
 LIMIT = 100  # of 255: the thesis's threshold
 PATCH = 10  # a corner patch is this part of a side
 GRID = 200  # pixels of the longer side that this needs
-EVEN = 8  # grey levels; a line that spans less may belong to a frame
-APART = 20  # grey levels between a frame and what it encloses
+LINE = 7  # pixels of that grid: wider than the wall of a bone
+SQUARES = np.arange(256.0) ** 2
 RIM = 20  # what is taken off each side is this part of the longer one
 
 
@@ -23,20 +29,36 @@ def corners(pixels: np.ndarray) -> bool:
 
 
 def border(pixels: np.ndarray) -> bool:
-    """The commonest grey within frames and shutters is a bright one.
+    """Within frames and shutters bright greys are the commonest, and lines dark.
 
     Air is one even level and the largest of its kind, wherever the anatomy
-    lies; corners and edges may belong to anything.
+    lies; corners and edges may belong to anything. Where a tight crop has
+    little air, bone tells: its thin lines are the brighter ones.
     """
-    calm = calmed(_coarse(pixels[_unframed(pixels), _unframed(pixels.T)]))
-    open_field = ~(shutters(calm) | shutters(255 - calm))
+    calm = calmed(_coarse(pixels[unframed(pixels), unframed(pixels.T)]))
+    field = (~(shutters(calm) | shutters(255 - calm))).view(np.uint8)
     rim = max(calm.shape) // RIM
     if rim and min(calm.shape) > 4 * rim:
-        open_field[:rim] = open_field[-rim:] = False
-        open_field[:, :rim] = open_field[:, -rim:] = False
-    counts = histogram(calm, open_field.view(np.uint8))
-    commonest = np.convolve(counts, np.ones(9), "same").argmax()
-    return bool(commonest > (level_at(counts, 0.02) + level_at(counts, 0.98)) / 2)
+        field[:rim] = field[-rim:] = field[:, :rim] = field[:, -rim:] = 0
+    return _darkness_of_air(calm, field) + _brightness_of_lines(calm, field) < 0
+
+
+def _darkness_of_air(calm: np.ndarray, field: np.ndarray) -> float:
+    """How far the commonest grey lies below the middle, -0.5 to 0.5."""
+    counts = histogram(calm, field)
+    low, high = level_at(counts, 0.02), level_at(counts, 0.98)
+    commonest = int(np.convolve(counts, np.ones(9), "same").argmax())
+    return ((low + high) / 2 - commonest) / (high - low + 1)
+
+
+def _brightness_of_lines(calm: np.ndarray, field: np.ndarray) -> float:
+    """Energy of thin bright structures against dark ones, -0.5 to 0.5."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (LINE, LINE))
+    energies = [
+        float((histogram(cv2.morphologyEx(calm, hat, kernel), field) * SQUARES).sum())
+        for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+    ]
+    return energies[0] / (sum(energies) + 1e-9) - 0.5 if sum(energies) else 0.0
 
 
 def none(pixels: np.ndarray) -> bool:
@@ -63,18 +85,3 @@ def _coarse(pixels: np.ndarray) -> np.ndarray:
     return (
         cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if all(size) else pixels
     )
-
-
-def _unframed(pixels: np.ndarray) -> slice:
-    """The rows within a frame: even lines of another grey than the next.
-
-    Air is even too, but goes on in the lines beside it.
-    """
-    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
-    lines = np.flatnonzero(spread > EVEN)
-    if not len(lines):
-        return slice(None)
-    first, last = lines[0], lines[-1]
-    inner, outer = np.median(pixels[[first, last]], axis=1), pixels[[0, -1], 0]
-    framed = np.abs(inner - outer) > APART
-    return slice(first if framed[0] else 0, last + 1 if framed[1] else len(pixels))
