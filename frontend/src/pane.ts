@@ -5,6 +5,7 @@ import { Enums, type RenderingEngine, type Types, utilities } from "@cornerstone
 import { type Box, type Boxes, type Size } from "./boxes";
 import { type Affine, apply, frameToCanvas, invert, type Point } from "./registration";
 import { METHODS, type Method, type StudyImage } from "./shape";
+import { tableRange } from "./window";
 
 const SVG = "http://www.w3.org/2000/svg";
 const FIRST_BOX = 0.12; // of the frame's shorter side, when placed by keyboard
@@ -88,7 +89,7 @@ export class Pane {
     try {
       await this.viewport.setStack([`wadouri:${location.origin}${image.url}`]);
       if (load !== this.loads) return;
-      this.openWindow();
+      this.openWindow(image);
       this.viewport.render();
       this.say("");
       this.element.dataset.ready = "true";
@@ -150,13 +151,9 @@ export class Pane {
     this.boxes.add({ instance: image.pk, x, y, width: side, height: side }, size);
   }
 
-  private openWindow(): void {
-    const image = this.viewport.getCornerstoneImage();
-    const table = (image as { voiLUT?: { firstValueMapped: number; lut: number[] } }).voiLUT;
-    if (!table?.lut?.length) return;
-    // cornerstone draws windows, not tables: open the range that the table maps.
-    const lower = table.firstValueMapped;
-    this.viewport.setProperties({ voiRange: { lower, upper: lower + table.lut.length - 1 } });
+  private openWindow(image: StudyImage): void {
+    const voiRange = tableRange(`wadouri:${location.origin}${image.url}`);
+    if (voiRange) this.viewport.setProperties({ voiRange });
   }
 
   private writeFigures(toCanvas: Affine): void {
