@@ -40,9 +40,8 @@ class Compiled:
         self._infer, self._lock = infer, threading.Lock()
 
     def __call__(self, views: np.ndarray) -> np.ndarray:
-        plain = np.ascontiguousarray(views, np.float32)
         with self._lock:
-            return np.array([self._infer(v[None]) for v in plain], np.float32)
+            return np.array([self._infer(v[None]) for v in views], np.float32)
 
 
 def compiled(network: nn.Module, spec: Spec) -> Compiled:
