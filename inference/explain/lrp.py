@@ -39,7 +39,6 @@ DAMPED, UNDAMPED = partial(epsilon, dampen=0.01), partial(epsilon, dampen=0.0)
 COMPOSITES = {
     "gamma": Composite(partial(gamma, strength=0.25), EVEN),
     "alpha1beta0": Composite(alpha1beta0, EVEN),
-    "even": Composite(EVEN, EVEN),
     "epsilon": Composite(DAMPED, DAMPED, conserves=False),
     "lrp0": Composite(UNDAMPED, UNDAMPED, boxed=False, conserves=False),
 }

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 Weighted = nn.Conv2d | nn.Linear
 Rule = Callable[[Weighted, Tensor, Tensor, Tensor], Tensor]
 
-TINY = 1e-12
-
 
 def gamma(
     layer: Weighted, x: Tensor, z: Tensor, c: Tensor, *, strength: float
@@ -27,26 +25,27 @@ def gamma(
     The gamma rule (Montavon et al. 2019, doi:10.1007/978-3-030-28954-6_10),
     generalised to inputs and outputs of either sign; 0 favours none.
     """
-    up = z > 0
-    excited, inhibited = _parts(layer, x, z)
-    carrying = torch.where(up, excited, inhibited)
+    bias = _bias(layer)
+    carrying = _excited(layer, x)
+    mixed = bool(((z < 0) & (c != 0)).any())  # never where a ReLU follows
+    if mixed:
+        carrying = torch.where(z > 0, carrying, _inhibited(z, bias, carrying))
     # Where a bias alone carries z, whoever else is there gets the share.
-    among = torch.where(
-        carrying != 0, z + strength * carrying, z - _bias(layer) - carrying
-    )
+    among = torch.where(carrying != 0, z + strength * carrying, z - bias)
     plain = _ratio(c * z, among)
-    favoured = plain * (1 + strength + _ratio(_bias(layer), carrying))
-    return _share(
-        layer, x, torch.where(up, favoured, plain), torch.where(up, plain, favoured)
-    )
+    favoured = plain * (1 + strength + _ratio(bias, carrying))
+    if not mixed:
+        return _share(layer, x, favoured, plain)
+    to_excited = torch.where(z > 0, favoured, plain)
+    return _share(layer, x, to_excited, torch.where(z > 0, plain, favoured))
 
 
 def alpha1beta0(layer: Weighted, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
     """Share among the exciting contributions, x w > 0, if there are any (Bach et al.
     2015, doi:10.1371/journal.pone.0130140)."""
-    excited, inhibited = _parts(layer, x, z)
-    to_inhibited = torch.where(excited == 0, _ratio(c * z, inhibited), 0.0)
-    return _share(layer, x, _ratio(c * z, excited), to_inhibited)
+    excited = _excited(layer, x)
+    rest = torch.where(excited == 0, _ratio(c * z, z - _bias(layer)), 0.0)
+    return _share(layer, x, _ratio(c * z, excited), rest)
 
 
 def epsilon(
@@ -78,15 +77,19 @@ def box(
     )
 
 
-def _parts(layer: Weighted, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """The sums of the contributions x w > 0 and x w < 0 at every output."""
+def _excited(layer: Weighted, x: Tensor) -> Tensor:
+    """The sum of the contributions x w > 0 at every output."""
     excited = _linear(layer, x.clamp(min=0), layer.weight.clamp(min=0))
     if (x < 0).any():
         excited += _linear(layer, x.clamp(max=0), layer.weight.clamp(max=0))
-    bias = _bias(layer)
+    return excited
+
+
+def _inhibited(z: Tensor, bias: Tensor, excited: Tensor) -> Tensor:
+    """The sum of the contributions x w < 0: what is left, if more than rounding."""
     inhibited = z - bias - excited
     rounding = 1e-5 * (excited + bias.abs())
-    return excited, torch.where(inhibited < -rounding, inhibited, 0.0)
+    return torch.where(inhibited < -rounding, inhibited, 0.0)
 
 
 def _share(
@@ -131,4 +134,4 @@ def _bias(layer: Weighted) -> Tensor:
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     """part / whole, and 0 where there is nothing to share among."""
-    return torch.where(whole.abs() > TINY, part / whole, 0.0)
+    return (part / whole).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
