@@ -131,11 +131,7 @@ def run(
     test, _ = prepare(parts.test, plan.recipe, work)
     judged = judge(network, test, parts.test, plan.recipe)
     outcome = assess(judged, spec)
-    card = {
-        "name": name,
-        "intended_use": INTENDED_USE,
-        "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
-        "parts": {side: data.demography(found) for side, found in vars(parts).items()},
+    card = _origin(name, images, parts) | {
         "set_aside": dict(set_aside),
         "test_images": sorted(e.image.name for e in judged.examples),
         "plan": plan.to_json(),
@@ -148,6 +144,16 @@ def run(
         "test": asdict(outcome),
     }
     return Verdict(out, artifact.save(out, spec, state, card), outcome)
+
+
+def _origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
+    """The part of a card that is known before the training."""
+    return {
+        "name": name,
+        "intended_use": INTENDED_USE,
+        "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
+        "parts": {side: data.demography(found) for side, found in vars(parts).items()},
+    }
 
 
 def ours(found: Sequence[Example]) -> list[Example]:
