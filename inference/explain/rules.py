@@ -72,9 +72,11 @@ def box(
     least = low * layer.weight.clamp(min=0) + high * layer.weight.clamp(max=0)
     among = z - _bias(layer) - _linear(layer, torch.ones_like(x[:1]), least)
     shares = _ratio(c * z, among)
-    return x * _transposed(layer, x, shares, layer.weight) - _transposed(
-        layer, x, shares, least
+    weights = torch.cat([layer.weight, least], dim=1)  # both sums in one pass
+    pixels, limits = _transposed(layer, x.repeat(1, 2, 1, 1), shares, weights).chunk(
+        2, dim=1
     )
+    return x * pixels - limits
 
 
 def _excited(layer: Weighted, x: Tensor) -> Tensor:
