@@ -18,7 +18,7 @@ from rest_framework.renderers import JSONRenderer
 
 from clinic.models import Instance, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
-from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, roles
+from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
 from clinic.serializers import StudySerializer
 
 CHUNK = 1 << 18  # bytes
@@ -37,6 +37,7 @@ def _etag(request: HttpRequest, pk: int) -> str:
 
 
 @roles(RADIOLOGIST, ADMINISTRATOR)
+@for_scripts
 @require_safe
 @condition(etag_func=_etag)
 def study(request: HttpRequest, pk: int) -> HttpResponse:
@@ -55,6 +56,7 @@ class _Stream:
 
 
 @roles(RADIOLOGIST, ADMINISTRATOR)
+@for_scripts
 @require_safe
 def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The stored DICOM file, byte for byte, as the PACS has it."""
@@ -72,6 +74,7 @@ def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @roles(RADIOLOGIST, ADMINISTRATOR)
+@for_scripts
 @require_safe
 def overlay(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A relevance map: an RGBA PNG that covers the whole frame."""

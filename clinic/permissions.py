@@ -24,6 +24,11 @@ def roles(*names: str) -> Callable[[View], View]:
     return name
 
 
+def for_scripts(view: View) -> View:
+    """Refuse who is not signed in, rather than send a script to the sign-in page."""
+    return login_not_required(view)
+
+
 def may(request: HttpRequest, view: Callable) -> bool:
     """Does `view` name the caller? One that names nobody is closed."""
     named = getattr(view, "roles", frozenset())

@@ -154,6 +154,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "frontend" / "dist"]
 WHITENOISE_USE_FINDERS = True  # the bundle is served from where Vite leaves it
+WHITENOISE_IMMUTABLE_FILE_TEST = r"/assets/[^/]+\.[0-9a-f]{12}\.[a-z]+$"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "worklist"
 LOGOUT_REDIRECT_URL = "login"

@@ -1,13 +1,21 @@
 /** One viewport: the original image, the overlay registered on it, the boxes. */
 
-import { Enums, type RenderingEngine, type Types, utilities } from "@cornerstonejs/core";
+import {
+  Enums,
+  imageLoader,
+  type RenderingEngine,
+  type Types,
+  utilities,
+} from "@cornerstonejs/core";
 
 import { type Box, type Boxes, type Size } from "./boxes";
+import { imageIdOf, NotHandedOut } from "./files";
 import { type Affine, apply, frameToCanvas, invert, type Point } from "./registration";
 import { METHODS, type Method, type StudyImage } from "./shape";
 import { tableRange } from "./window";
 
 const SVG = "http://www.w3.org/2000/svg";
+const UNDECODED = "This image cannot be shown here: its pixels could not be decoded.";
 const FIRST_BOX = 0.12; // of the frame's shorter side, when placed by keyboard
 
 function child<T extends HTMLElement>(parent: HTMLElement, tag: string, name: string): T {
@@ -87,15 +95,18 @@ export class Pane {
     this.overlay.hidden = true;
     this.describe(of);
     try {
-      await this.viewport.setStack([`wadouri:${location.origin}${image.url}`]);
+      const id = await imageIdOf(image.url);
+      await imageLoader.loadAndCacheImage(id); // setStack does not tell of a failure
       if (load !== this.loads) return;
-      this.openWindow(image);
+      await this.viewport.setStack([id]);
+      if (load !== this.loads) return;
+      this.openWindow(id);
       this.viewport.render();
       this.say("");
       this.element.dataset.ready = "true";
-    } catch {
-      const sentence = await sentenceAbout(image);
-      if (load === this.loads) this.say(sentence);
+    } catch (error) {
+      const told = error instanceof NotHandedOut ? error.message : UNDECODED;
+      if (load === this.loads) this.say(told);
     }
   }
 
@@ -151,8 +162,8 @@ export class Pane {
     this.boxes.add({ instance: image.pk, x, y, width: side, height: side }, size);
   }
 
-  private openWindow(image: StudyImage): void {
-    const voiRange = tableRange(`wadouri:${location.origin}${image.url}`);
+  private openWindow(id: string): void {
+    const voiRange = tableRange(id);
     if (voiRange) this.viewport.setProperties({ voiRange });
   }
 
@@ -245,13 +256,4 @@ function polygon(box: Box, toCanvas: Affine, name: string): SVGPolygonElement {
   drawn.setAttribute("class", name);
   drawn.setAttribute("points", corners.map((corner) => apply(toCanvas, corner)).join(" "));
   return drawn;
-}
-
-/** Why an image cannot be seen: the server's sentence, or that it did not decode. */
-async function sentenceAbout(image: StudyImage): Promise<string> {
-  const answer = await fetch(image.url).catch(() => null);
-  if (!answer) return "There is no connection to Osteon; the image was not loaded.";
-  if (!answer.ok) return (await answer.text()).slice(0, 300);
-  await answer.body?.cancel();
-  return "This image cannot be shown here: its pixels could not be decoded.";
 }

@@ -184,7 +184,7 @@ class StudyPage {
     try {
       const headers: HeadersInit = this.etag ? { "If-None-Match": this.etag } : {};
       const answer = await fetch(this.page.dataset.api ?? "", { headers });
-      if (answer.redirected) location.reload(); // signed out meanwhile
+      if (answer.status === 403) location.reload(); // signed out meanwhile
       if (!answer.ok && answer.status !== 304) throw new Error(String(answer.status));
       found();
       if (answer.status === 304) return;

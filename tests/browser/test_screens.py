@@ -48,3 +48,20 @@ def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
     shot("study-gradcam")
     page.keyboard.press("?")
     shot("help")
+
+
+def test_the_administrators_pages_are_there_to_look_at(page, sign_in, scene, shot):
+    study = scene.phantom(1, waited=4, probability=0.9)
+    model = study.prediction.model
+    model.card = {"holdout": {"auroc": 0.8123, "accuracy": 0.75, "studies": 120}}
+    model.save()
+    failed = scene.phantom(2, waited=9)
+    failed.state = Study.State.FAILED
+    failed.reason = "The reading ended without an answer four times."
+    failed.save()
+    sign_in("administrator")
+    page.locator(".ledger").wait_for()
+    shot("worklist-administrator")
+    page.get_by_role("link", name="System").click()
+    page.locator(".ok").wait_for()
+    shot("system")

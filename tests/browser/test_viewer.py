@@ -213,6 +213,16 @@ def test_what_cannot_be_drawn_is_listed_with_its_reason(page, sign_in, scene):
     )
 
 
+def test_pixels_that_do_not_decode_are_a_sentence(page, sign_in, scene, complaints):
+    ds = compressed(*ENCODED["JPEG-LS"])(landmark_dx())
+    ds.PixelData = encapsulate([b"\xff\xd8 this is no picture \xff\xd9"])
+    study = scene.push(ds)
+    sign_in()
+    open_study(page, study, panes=0)
+    expect(page.locator(".pane-message")).to_contain_text("could not be decoded")
+    complaints.clear()  # cornerstone says so on the console, too
+
+
 def test_an_image_that_left_the_pacs_is_a_sentence(
     page, sign_in, scene, complaints, settings
 ):

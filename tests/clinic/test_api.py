@@ -138,3 +138,9 @@ def test_many_images_cost_no_more_queries_than_few(
         make_prediction(study)
         with django_assert_max_num_queries(10):
             client.get(f"/api/studies/{study.pk}/")
+
+
+def test_scripts_of_a_stranger_are_refused_not_redirected(client, study):
+    client.logout()
+    for address in ("/api/studies/1/", "/instances/1/dicom", "/overlays/1.png"):
+        assert client.get(address).status_code == 403
