@@ -12,7 +12,7 @@ model was not trained on, prints by method
   deletion  mean probability while the most relevant blocks are blurred: low is good
   insertion the same while they are given back: high is good
   blue      share of relevance that speaks against
-  sum|R|/|f| how much relevance cancels out
+  sum|R|/|f| how much relevance cancels out; Grad-CAM is not in units of the logit
   random    |rank correlation| with a map of shuffled weights: low is good
 and how often a peak in the middle of the frame, or anywhere, would be near.
 """
