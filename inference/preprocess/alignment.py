@@ -44,7 +44,8 @@ def axis_up(pixels: np.ndarray, body: np.ndarray) -> tuple[float, bool]:
     closed = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, kernel)
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, kernel) > 0
     axis, ratio = _axis(opened.view(np.uint8) & body)
-    return (_degrees(axis) if ratio else 0.0), True
+    told = ratio > 0 and not opened.all()
+    return (_degrees(axis) if told else 0.0), True
 
 
 RULES: dict[str, Callable[[np.ndarray, np.ndarray], tuple[float, bool]]] = {
