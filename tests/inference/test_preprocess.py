@@ -101,8 +101,8 @@ def inside(view, points):
 @pytest.mark.parametrize("align", [True, False], ids=["aligned", "as it lies"])
 @pytest.mark.parametrize("split", [True, False], ids=["split", "in one"])
 @pytest.mark.parametrize("inverted", [False, True], ids=["positive", "negative"])
-@pytest.mark.parametrize("size", [(341, 512), (200, 200), (512, 300)], ids=str)
-@pytest.mark.parametrize("degrees", [0, 25, -70, 180])
+@pytest.mark.parametrize("size", [(341, 512), (300, 200)], ids=str)
+@pytest.mark.parametrize("degrees", [0, 25, -110])
 @pytest.mark.parametrize("draw", [radiograph, two_views])
 @pytest.mark.parametrize("scale", [1, 3], ids=["native", "reduced"])
 def test_landmarks_return_through_every_combination_of_steps(
@@ -254,7 +254,7 @@ def test_a_frame_of_any_grey_does_not_decide_the_polarity(level, width, inverted
 @pytest.mark.parametrize("inverted", [False, True])
 def test_bone_decides_where_a_tight_crop_has_little_air(inverted):
     tight = np.full((300, 200), 120, np.uint8)
-    tight[:, :10] = tight[:, -10:] = AIR
+    tight[:, :18] = tight[:, -18:] = AIR
     for left, right in ((40, 80), (110, 160)):
         tight[:, left:right] = 135
         tight[:, [left, left + 1, right, right + 1]] = BONE  # the walls of the bone
@@ -335,6 +335,24 @@ def test_uneven_air_is_no_part():
     pixels, _ = radiograph(columns=600)
     pixels[:, :150] += 16
     assert len(views(pixels, OURS)) == 1
+
+
+def test_fingers_hardly_denser_than_air_stay_in_the_view():
+    pixels, marks = radiograph(noise=0)
+    pixels[:140] = AIR + (pixels[:140].astype(int) - AIR) // 8
+    view = views(noisy(pixels, 1), OURS)[0]
+    assert inside(view, marks[2:]).all()
+    x, y = np.rint(mapped(view.affine, marks[2:])[0]).astype(int)
+    assert view.pixels[y - 3 : y + 4, x - 3 : x + 4].mean() > 3
+
+
+def test_fingers_cut_off_by_a_bandage_stay_in_the_view():
+    pixels, marks = radiograph(noise=0)
+    pixels[110:130] = AIR
+    view = views(noisy(pixels, 2), OURS)[0]
+    assert inside(view, marks[2:]).all()
+    x, y = np.rint(mapped(view.affine, marks[2:])[0]).astype(int)
+    assert view.pixels[y, x] > 30
 
 
 def test_the_thesis_splitter_crops_each_large_component():
