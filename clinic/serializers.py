@@ -30,6 +30,7 @@ class PredictionSerializer(serializers.ModelSerializer):
     digest = serializers.CharField(source="model.digest")
     aggregation = serializers.SerializerMethodField()
     explanation_words = serializers.CharField(source="get_explanation_display")
+    pointing = serializers.SerializerMethodField()
     created = serializers.DateTimeField(format=MOMENT)
     superseded_at = serializers.DateTimeField(format=MOMENT)
 
@@ -38,7 +39,12 @@ class PredictionSerializer(serializers.ModelSerializer):
         fields = ("pk", "revision", "state", "reason", "probability", "threshold")
         fields += ("flagged", "aggregation", "model", "digest", "created")
         fields += ("superseded_at", "explanation", "explanation_words")
-        fields += ("explanation_reason",)
+        fields += ("explanation_reason", "pointing")
+
+    def get_pointing(self, prediction: Prediction) -> str:
+        """How far the model's explanations point at fractures, as its card says."""
+        pointing = prediction.model.card.get("pointing")
+        return str(pointing.get("reading", "")) if isinstance(pointing, dict) else ""
 
     def get_aggregation(self, prediction: Prediction) -> str:
         return AGGREGATIONS.get(prediction.aggregation, prediction.aggregation)

@@ -11,6 +11,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
+INTERVAL = {"low", "value", "high"}
+MAKING = {"plan", "parts", "data"}
 ENTRY = "src/main.ts"
 NOT_BUILT = (
     "The front end of Osteon is not built, so this page cannot work. Remedy: start "
@@ -72,27 +74,31 @@ def words(name: str) -> str:
 
 
 @register.filter
-def figures(card: dict) -> list[tuple[str, list[tuple[str, object]]]]:
-    """A model's card as (heading, [(name, value)]), whatever it measures."""
-    plain = [
-        (words(k), _written(v)) for k, v in card.items() if not isinstance(v, dict)
-    ]
-    nested = [(words(k), _flat(v)) for k, v in card.items() if isinstance(v, dict)]
-    return [(heading, rows) for heading, rows in [("Model", plain), *nested] if rows]
+def figures(card: dict) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The numbers of a card as (heading, [(name, value)]), branch by branch.
+
+    Words and lists are left out, and so is how the model was made.
+    """
+    told = {key: value for key, value in card.items() if key not in MAKING}
+    branches = {k: v for k, v in told.items() if isinstance(v, dict)}
+    plain = {k: v for k, v in told.items() if not isinstance(v, dict)}
+    found = [(words(k), _numbers(v)) for k, v in branches.items()]
+    return [(k, rows) for k, rows in [*found, ("other", _numbers(plain))] if rows]
 
 
-def _flat(branch: dict, above: str = "") -> list[tuple[str, object]]:
+def _numbers(branch: dict, above: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, value in branch.items():
         name = f"{above}{words(str(key))}"
-        if isinstance(value, dict):
-            rows += _flat(value, f"{name}: ")
-        else:
-            rows.append((name, _written(value)))
+        if isinstance(value, dict) and value.keys() >= INTERVAL:
+            low, middle, high = (_short(value[k]) for k in ("low", "value", "high"))
+            rows.append((name, f"{middle} ({low} – {high})"))
+        elif isinstance(value, dict):
+            rows += _numbers(value, f"{name}: ")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            rows.append((name, _short(value)))
     return rows
 
 
-def _written(value: object) -> object:
-    if isinstance(value, list):
-        return " – ".join(str(_written(item)) for item in value)
-    return f"{value:.3g}" if isinstance(value, float) else value
+def _short(value: float | None) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

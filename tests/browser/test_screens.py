@@ -1,6 +1,9 @@
 """Pictures of the pages in var/screenshots, for people to look at."""
 
+import json
+
 from clinic.models import Study
+from clinic.settings import SHIPPED_MODELS as MODELS
 from tests.browser.screen import open_study, ready
 from tests.clinic.factories import make_review, make_user
 
@@ -31,6 +34,9 @@ def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
     failed.save()
     sign_in()
     shot("worklist")
+    model = studies[1].prediction.model
+    model.card = json.loads((MODELS / "resnet18" / "card.json").read_text())
+    model.save()
     scene.explain(studies[1].prediction)
     make_review(studies[1].prediction, make_user("radiologist"), verdict="unsure")
     open_study(page, studies[1], panes=2)
@@ -53,7 +59,7 @@ def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
 def test_the_administrators_pages_are_there_to_look_at(page, sign_in, scene, shot):
     study = scene.phantom(1, waited=4, probability=0.9)
     model = study.prediction.model
-    model.card = {"holdout": {"auroc": 0.8123, "accuracy": 0.75, "studies": 120}}
+    model.card = json.loads((MODELS / "resnet18" / "card.json").read_text())
     model.save()
     failed = scene.phantom(2, waited=9)
     failed.state = Study.State.FAILED

@@ -149,11 +149,11 @@ def test_skipped_studies_come_up_after_all_others(reader):
 def test_the_system_page_tells_how_things_stand(steward, prediction, settings):
     EmbeddedPacs(settings.EMBEDDED_ROOT)
     model = prediction.model
-    model.card = {"auroc": 0.8123456, "holdout": {"auroc": [0.7, 0.9], "n": 120}}
+    model.card = {"test": {"auroc": 0.8123456, "n": 120}, "notes": "A first <model>."}
     model.save()
     page = steward.get("/system/").content.decode()
     assert model.name in page
-    assert "0.812" in page and "0.7 – 0.9" in page
+    assert "0.812" in page and "A first &lt;model&gt;." in page
     assert "Embedded PACS" in steward.get("/system/pacs/").content.decode()
     assert "1 received" in steward.get("/ledger/").content.decode()
 

@@ -38,8 +38,16 @@ def test_what_is_not_certain_is_not_rounded_to_certain(probability, written):
 
 
 def test_a_card_of_any_shape_becomes_figures():
-    card = {"auroc": 0.81234, "holdout": {"by part": {"wrist": 0.9}}, "none": {}}
+    card = {
+        "minutes": 10.44,
+        "notes": "words",
+        "test": {"auroc": {"low": 0.6987, "value": 0.7728, "high": 0.8219}, "tp": 87},
+        "pointing": {"lrp": {"hits": 0.033}, "reading": "words", "seen": [1, 2]},
+        "plan": {"batch": 32},
+        "none": {},
+    }
     assert figures(card) == [
-        ("Model", [("auroc", "0.812")]),
-        ("holdout", [("by part: wrist", "0.9")]),
+        ("test", [("auroc", "0.773 (0.699 – 0.822)"), ("tp", "87")]),
+        ("pointing", [("lrp: hits", "0.033")]),
+        ("other", [("minutes", "10.4")]),
     ]
