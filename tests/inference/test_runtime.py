@@ -106,14 +106,19 @@ def test_what_gives_other_numbers_does_not_serve(views, caplog):
     np.testing.assert_allclose(compiled(views), wanted, atol=1e-4)
 
 
-def test_the_faster_of_those_that_agree_serves(monkeypatch):
-    def slow(network, probes):
-        exact = runtime._eager(network, "cpu")
-        yield runtime.Compiled("as slow", lambda view: (exact(view), exact(view))[0])
-
+@pytest.mark.parametrize(("seconds", "serves"), [(1.0, "other"), (3.0, "torch")])
+def test_the_fastest_of_those_that_agree_serves(monkeypatch, seconds, serves):
     network = tiny.network(SMALL["rx"])
-    monkeypatch.setattr(runtime, "_candidates", slow)
-    assert runtime.compiled(network, spec(SMALL["rx"])).backend == "torch"
+    other = runtime.Compiled("other", runtime._eager(network, "cpu"))
+    monkeypatch.setattr(runtime, "_candidates", lambda *_: iter([other]))
+    clock = {"torch": 2.0, "other": seconds}
+    real = runtime._trial
+
+    def timed(candidate, probes):
+        return real(candidate, probes)[0], clock[candidate.backend]
+
+    monkeypatch.setattr(runtime, "_trial", timed)
+    assert runtime.compiled(network, spec(SMALL["rx"])).backend == serves
 
 
 def test_threads_are_those_of_torch_and_are_not_pinned(views, monkeypatch):
