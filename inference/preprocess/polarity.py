@@ -18,6 +18,7 @@ PATCH = 10  # a corner patch is this part of a side
 GRID = 200  # pixels of the longer side that this needs
 LINE = 7  # pixels of that grid: wider than the wall of a bone
 SQUARES = np.arange(256.0) ** 2
+MOST = 0.5  # of the frame that shutters may cover
 RIM = 20  # what is taken off each side is this part of the longer one
 
 
@@ -36,7 +37,10 @@ def border(pixels: np.ndarray) -> bool:
     little air, bone tells: its thin lines are the brighter ones.
     """
     calm = calmed(_coarse(pixels[unframed(pixels), unframed(pixels.T)]))
-    field = (~(shutters(calm) | shutters(255 - calm))).view(np.uint8)
+    field = np.ones(calm.shape, np.uint8)
+    for blocked in (shutters(calm), shutters(255 - calm)):
+        if blocked.mean() <= MOST:  # more is air that a frame encloses
+            field[blocked] = 0
     rim = max(calm.shape) // RIM
     if rim and min(calm.shape) > 4 * rim:
         field[:rim] = field[-rim:] = field[:, :rim] = field[:, -rim:] = 0
