@@ -46,11 +46,11 @@ FRACATLAS = {
 }
 
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
-# Whole frames at half the size: what two cores can learn from in minutes.
-WHOLE = Recipe(width=171, height=256, split=False, align=False)
+# Half the size: what two cores can learn from in minutes.
+HALF = Recipe(width=171, height=256)
 PLANS = {
-    "resnet18": Plan(ARCHS["resnet18"], (Stage(12, 1.0, True, 1e-3),), WHOLE),
-    "rx-lite": Plan(RX_TRAINED, (Stage(18, 1.0, True, 1e-3),), WHOLE),
+    "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
+    "rx-lite": Plan(RX_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),
 }
 
 
