@@ -21,6 +21,7 @@ MINOR = 0.25  # of the largest component: less is a fragment or a helper's finge
 FAINT = 0.2  # of the most contrast to air: less is uneven air
 FAINTEST = 0.55  # of the way from air to the limit: fingertips, not noise
 FLOOD = 1.6  # times the part: what grows more with its faint surroundings leaks out
+SHALLOW = 0.12  # of the frame: what a shutter's blurred border leaves is less deep
 CLOSE = 0.2  # a size this near to one of these limits is decided on the full frame
 NEAR = 0.06  # of the longer side: a fragment within belongs to the part
 HALO = 0.05  # of the part's length: soft tissue fainter than the threshold, kept
@@ -68,7 +69,7 @@ def by_shutters(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
     if not dim.any():
         return [_whole(pixels)], True
     limit = air_limit(dim)
-    components = _components((calm > limit).view(np.uint8) & clear, calm)
+    components = _components((calm > limit).view(np.uint8) & clear, calm, limit)
     if not components.main:
         return [_whole(pixels)], components.sure
     groups = [[n] for n in components.main] if split else [components.main]
@@ -106,7 +107,7 @@ def _whole(pixels: np.ndarray) -> Part:
     return Part(np.zeros(pixels.shape, np.uint8), np.ones(pixels.shape, np.uint8))
 
 
-def _components(solid: np.ndarray, calm: np.ndarray) -> Components:
+def _components(solid: np.ndarray, calm: np.ndarray, limit: int) -> Components:
     solid = _opened(solid)
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(
         solid, ltype=cv2.CV_16U
@@ -116,10 +117,8 @@ def _components(solid: np.ndarray, calm: np.ndarray) -> Components:
     anatomic = [n for n in large if not _leftover(labels, n, stats[n])]
     if not anatomic:
         return Components(labels, [], [], sure=True)
-    air = level_at(histogram(calm, 1 - solid), 0.75)
-    heights = [_upper_quartile(calm, labels, n, stats[n]) - air for n in anatomic]
-    least = min(FAINT * max(heights), max(heights))
-    tall = [n for n, height in zip(anatomic, heights) if height >= least]
+    heights = [_upper_quartile(calm, labels, n, stats[n]) - limit for n in anatomic]
+    tall = [n for n, h in zip(anatomic, heights) if h >= FAINT * max(heights)]
     enough = max(MINOR * areas[tall].max(), SMALL * solid.size)
     main = [n for n in tall if areas[n] >= enough]
     main.sort(key=lambda n: tuple(centroids[n]))
@@ -166,12 +165,20 @@ def _leftover(labels: np.ndarray, label: int, box: np.ndarray) -> bool:
     length = _length((labels[_crop(box)] == label).view(np.uint8))
     if length > 0.55 * side and area / length < 0.065 * side:
         return True
-    rim = 2 * max(round(RIM * side), 1)
-    for band in (labels[:rim], labels[-rim:], labels[:, :rim].T, labels[:, -rim:].T):
-        along = (band == label).any(axis=0).mean()
-        if along > 0.4 and area < 0.12 * along * labels.size:
-            return True
-    return False
+    return any(
+        _hugs(edge, label, area)
+        for edge in (labels, labels[::-1], labels.T, labels.T[::-1])
+    )
+
+
+def _hugs(labels: np.ndarray, label: int, area: int) -> bool:
+    """Does the component lie along the first row, and hardly anywhere else?"""
+    rim = 2 * max(round(RIM * max(labels.shape)), 1)
+    along = (labels[:rim] == label).any(axis=0).mean()
+    if along <= 0.4 or area >= SHALLOW * along * labels.size:
+        return False
+    shallow = round(2 * SHALLOW * len(labels))
+    return (labels[:shallow] == label).sum() > 0.8 * area
 
 
 def _shares(

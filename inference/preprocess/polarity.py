@@ -15,7 +15,7 @@ from inference.preprocess.collimation import (
 
 LIMIT = 100  # of 255: the thesis's threshold
 PATCH = 10  # a corner patch is this part of a side
-GRID = 200  # pixels of the longer side that this needs
+GRID = 180  # pixels of the longer side that this needs
 LINE = 7  # pixels of that grid: wider than the wall of a bone
 SQUARES = np.arange(256.0) ** 2
 MOST = 0.5  # of the frame that shutters may cover

@@ -301,6 +301,12 @@ def test_white_film_around_two_arms_does_not_make_them_one():
     assert len(views(collimated(pixels, strip=True), thesis)) == 1
 
 
+def test_a_white_frame_costs_neither_of_two_arms():
+    pixels, marks = two_views(columns=700)
+    left, right = views(frame_it(pixels, FILM, 50), OURS)
+    assert inside(left, marks[1:3]).all() and inside(right, marks[4:]).all()
+
+
 def test_white_film_is_black_in_the_view():
     pixels, marks = radiograph(degrees=180, size=0.9)
     view = views(collimated(pixels, bottom=0.1), OURS)[0]
