@@ -73,7 +73,7 @@ def _degrees(axis: np.ndarray) -> float:
 
 def _more_above(pixels: np.ndarray, body: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Log ratios, end along `axis` to other end: width, outline, lines across."""
-    step = max(max(pixels.shape) // GRID, 1)
+    step = max(round(max(pixels.shape) / GRID), 1)
     size = tuple(max(side // step, 1) for side in pixels.shape[::-1])
     grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     solid = cv2.resize(body, size, interpolation=cv2.INTER_NEAREST)

@@ -55,19 +55,12 @@ def air_limit(counts: np.ndarray) -> int:
     return _otsu(counts, np.log1p(np.arange(256)))
 
 
-def unframed(pixels: np.ndarray) -> slice:
-    """The rows within a frame: even lines of another grey than the next.
+def unframed(pixels: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns within a frame: even lines of another grey than the next.
 
     Air is even too, but goes on in the lines beside it.
     """
-    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
-    lines = np.flatnonzero(spread > EVEN)
-    if not len(lines):
-        return slice(None)
-    first, last = lines[0], lines[-1]
-    inner, outer = np.median(pixels[[first, last]], axis=1), pixels[[0, -1], 0]
-    framed = np.abs(inner - outer) > APART
-    return slice(first if framed[0] else 0, last + 1 if framed[1] else len(pixels))
+    return _unframed(pixels, axis=1), _unframed(pixels, axis=0)
 
 
 def shutters(calm: np.ndarray) -> np.ndarray:
@@ -76,8 +69,7 @@ def shutters(calm: np.ndarray) -> np.ndarray:
     They reach the edge, are long, and border on air; bone lies within soft
     tissue, so its surroundings are bright.
     """
-    found = np.ones(calm.shape, bool)
-    found[unframed(calm), unframed(calm.T)] = False
+    found = np.zeros(calm.shape, bool)
     limit = WHITE * level_at(histogram(calm), 0.999)
     white = (calm >= limit).view(np.uint8)
     if min(calm.shape) < 32 or not 0.002 < white.mean() < 0.9:
@@ -158,3 +150,15 @@ def _grown(area: np.ndarray, share: float, shape: tuple[int, int]) -> np.ndarray
     """Dilated by `share` of the frame's longer side."""
     side = 2 * round(share * max(shape)) + 1
     return cv2.dilate(area, np.ones((side, side), np.uint8)) > 0
+
+
+def _unframed(pixels: np.ndarray, *, axis: int) -> slice:
+    highest = pixels.max(axis=axis).astype(int)
+    spread = highest - pixels.min(axis=axis)
+    uneven = np.flatnonzero(spread > EVEN)
+    if not len(uneven):
+        return slice(None)
+    first, last = uneven[0], uneven[-1]
+    inner = np.median(pixels.take([first, last], axis=1 - axis), axis=axis)
+    framed = np.abs(inner - highest[[0, -1]]) > APART
+    return slice(first if framed[0] else 0, last + 1 if framed[1] else len(spread))

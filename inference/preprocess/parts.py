@@ -14,6 +14,7 @@ from inference.preprocess.collimation import (
     histogram,
     level_at,
     shutters,
+    unframed,
 )
 
 SMALL = 0.015  # of the frame: a component below is a marker or noise
@@ -61,8 +62,9 @@ def by_shutters(pixels: np.ndarray, *, split: bool) -> tuple[list[Part], bool]:
     pixels: uint8, dense is bright. Without `split` all parts are one.
     """
     calm = calmed(pixels)
-    blocked = shutters(calm)
-    clear = (~blocked).view(np.uint8)
+    clear = np.zeros(pixels.shape, np.uint8)
+    clear[unframed(pixels)] = 1
+    clear[shutters(calm)] = 0
     counts = histogram(calm, clear)
     dim = counts.copy()
     dim[int(WHITE * level_at(histogram(calm), 0.999)) + 1 :] = 0

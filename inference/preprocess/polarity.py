@@ -36,7 +36,7 @@ def border(pixels: np.ndarray) -> bool:
     lies; corners and edges may belong to anything. Where a tight crop has
     little air, bone tells: its thin lines are the brighter ones.
     """
-    calm = calmed(_coarse(pixels[unframed(pixels), unframed(pixels.T)]))
+    calm = calmed(_coarse(pixels[unframed(pixels)]))
     field = np.ones(calm.shape, np.uint8)
     for blocked in (shutters(calm), shutters(255 - calm)):
         if blocked.mean() <= MOST:  # more is air that a frame encloses

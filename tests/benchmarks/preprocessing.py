@@ -139,12 +139,15 @@ def straight(file: bytes, stages: Stages) -> list[np.ndarray]:
     if edges[counts.argmax()] > np.percentile(inner, (2, 98)).mean():
         grey, calm = 255 - grey, 255 - calm
     clock.lap("polarity")
-    bodies = components(calm)
+    bodies, film = components(calm)
     clock.lap("parts")
     turned = [(body, turn(grey, body)) for body in bodies]
     clock.lap("alignment")
     air = np.percentile(calm, 10)
-    found = [upright(grey, bodies, body, angle, air) for body, angle in turned]
+    found = []
+    for body, angle in turned:
+        others = [other for other in [film, *bodies] if other is not body]
+        found.append(upright(grey, body, others, angle, air))
     clock.lap("rotate, pad, resize")
     normalised = [(view / 255 - RECIPE.mean) / RECIPE.std for view in found]
     clock.lap("normalise")
@@ -163,18 +166,19 @@ def displayed(ds: FileDataset) -> np.ndarray:
     return values / ((1 << ds.BitsStored) - 1) * 255
 
 
-def components(calm: np.ndarray) -> list[np.ndarray]:
-    """Masks of the parts from left to right; white film at the edges is none."""
+def components(calm: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Masks of the parts from left to right, and of white film, which is none."""
     white = calm > 0.9 * calm.max()
     film = morphology.remove_small_objects(white, max_size=white.size // 100)
     limit = np.expm1(filters.threshold_otsu(np.log1p(calm[~film])))
+    film = morphology.isotropic_dilation(film, 36)
     solid = morphology.isotropic_opening((calm > limit) & ~film, 24)
     labels = measure.label(solid)
     regions = measure.regionprops(labels)
     largest = max(region.area for region in regions)
     large = [region for region in regions if region.area > 0.25 * largest]
     large.sort(key=lambda region: region.centroid[1])
-    return [labels == region.label for region in large]
+    return [labels == region.label for region in large], film
 
 
 def turn(grey: np.ndarray, body: np.ndarray) -> float:
@@ -182,12 +186,15 @@ def turn(grey: np.ndarray, body: np.ndarray) -> float:
     rows, columns = np.nonzero(body)
     points = np.column_stack([columns, rows]).astype(float)
     points -= points.mean(axis=0)
-    axis = np.linalg.eigh(points.T @ points)[1][:, 1]
+    variances, axes = np.linalg.eigh(points.T @ points)
+    if body.mean() > alignment.MUCH and variances[1] < alignment.TRUNK * variances[0]:
+        return 0.0
+    axis = axes[:, 1]
     axis = -axis if axis[1] > 0 else axis
     along = points @ axis
     place = np.zeros(body.shape)
     place[rows, columns] = (along - along.min()) / np.ptp(along) * 2 - 1
-    outline = body & ~morphology.binary_erosion(body)
+    outline = body & ~morphology.erosion(body)
     outline[:36] = outline[-36:] = outline[:, :36] = outline[:, -36:] = False
     calm = filters.gaussian(grey, 10, preserve_range=True)
     down, right = filters.sobel_h(calm), filters.sobel_v(calm)
@@ -209,17 +216,16 @@ def turn(grey: np.ndarray, body: np.ndarray) -> float:
 
 def upright(
     grey: np.ndarray,
-    bodies: list[np.ndarray],
     body: np.ndarray,
+    others: list[np.ndarray],
     angle: float,
     air: float,
 ) -> np.ndarray:
     """float64 (height, width), 0..255."""
     length = measure.regionprops(body.astype(int))[0].axis_major_length
     keep = morphology.isotropic_dilation(body, 0.05 * length)
-    for other in bodies:
-        if other is not body:
-            keep &= ~morphology.isotropic_dilation(other, 20)
+    for other in others:
+        keep &= ~other
     clean = np.where(keep, (grey - air).clip(0) * 255 / (255 - air), 0)
     turned = transform.rotate(clean, angle, resize=True, preserve_range=True)
     kept = transform.rotate(keep.astype(float), angle, resize=True) > 0.5
