@@ -19,6 +19,8 @@ from clinic.models import Instance, Series, Study
 from clinic.pacs import RemoteInstance
 
 Role = Instance.Role
+VIEW = Instance._meta.get_field("view").max_length
+LATERALITY = Instance._meta.get_field("laterality").max_length
 
 
 @dataclass
@@ -190,6 +192,8 @@ def _row(remote: RemoteInstance, series: Series, revision: int) -> Instance:
         sop_class=tags.uid(said.get("SOPClassUID", "")),
         role=_role(remote),
         number=tags.number(said.get("InstanceNumber", "")),
+        view=tags.first(said, VIEW, "ViewPosition", "ViewCodeSequence"),
+        laterality=tags.first(said, LATERALITY, "ImageLaterality", "Laterality"),
         rows=tags.size(said.get("Rows", "")),
         columns=tags.size(said.get("Columns", "")),
         digest=remote.digest,

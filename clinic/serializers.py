@@ -73,7 +73,7 @@ class ImageSerializer(serializers.ModelSerializer):
     """
 
     url = serializers.SerializerMethodField()
-    label = serializers.SerializerMethodField()
+    label = serializers.CharField()
     shown = serializers.SerializerMethodField()
 
     class Meta:
@@ -82,10 +82,6 @@ class ImageSerializer(serializers.ModelSerializer):
 
     def get_url(self, instance: Instance) -> str:
         return reverse("dicom", args=[instance.pk])
-
-    def get_label(self, instance: Instance) -> str:
-        series = instance.series
-        return series.description or series.body_part or series.modality or "Image"
 
     def get_shown(self, instance: Instance) -> bool:
         reading = self.context["readings"].get(instance.pk)

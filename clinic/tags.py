@@ -34,6 +34,12 @@ def _printable(char: str) -> str:
     return "" if category == "Cf" else " "
 
 
+def first(said: dict[str, str], length: int, *keywords: str) -> str:
+    """The first of these tags that says anything, as `text`."""
+    found = (text(said.get(keyword, ""), length) for keyword in keywords)
+    return next(filter(None, found), "")
+
+
 def uid(value: object) -> str:
     """A DICOM UID (PS3.5 9.1), or "" when the text is none."""
     found = text(value, 65).rstrip()

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from clinic.models.predictions import Prediction
 
 NOTICES_KEPT = 50
+PART = 48  # characters of a series' name in the name of its images
+UNPAIRED = "U"
 
 
 class PacsCursor(models.Model):
@@ -174,6 +176,8 @@ class Instance(models.Model):
     uid = models.CharField(max_length=64, db_index=True)
     sop_class = models.CharField(max_length=64, blank=True)
     number = models.IntegerField(null=True)
+    view = models.CharField(max_length=64, blank=True, help_text="PA, lateral, …")
+    laterality = models.CharField(max_length=16, blank=True, help_text="R, L, B, U")
     rows = models.PositiveIntegerField(null=True, help_text="Where the PACS tells")
     columns = models.PositiveIntegerField(null=True)
     digest = models.CharField(max_length=64)
@@ -188,3 +192,15 @@ class Instance(models.Model):
                 condition=Q(role__in=["image", "other", "own"]), name="instance_role"
             )
         ]
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: "WRIST PA · L". View and side are never cut off."""
+        series = self.series
+        part = series.description or series.body_part or series.modality or "Image"
+        part = part if len(part) <= PART else f"{part[: PART - 1].rstrip()}…"
+        known = part.casefold().split()
+        if not set(self.view.casefold().split()) <= set(known):
+            part = f"{part} {self.view}"
+        side = "" if self.laterality in ("", UNPAIRED) else f" · {self.laterality}"
+        return part + side

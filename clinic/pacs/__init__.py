@@ -11,6 +11,9 @@ from typing import BinaryIO, Protocol
 
 from django.conf import settings
 
+# Sequences that are told by the meaning of their first code (PS3.3 8.8).
+CODES = ("ViewCodeSequence",)
+
 
 class PacsUnavailable(Exception):
     """The PACS did not answer, or not sensibly: try again later."""
@@ -48,8 +51,8 @@ class RemoteInstance:
     """One stored DICOM object, without its pixels.
 
     digest: changes exactly when the stored file changes. tags: keyword -> text
-    (UTF-8 whatever the file's charset, sequences left out), of patient, study,
-    series and instance together.
+    (UTF-8 whatever the file's charset), of patient, study, series and instance
+    together; no sequences but those of CODES.
     """
 
     id: str

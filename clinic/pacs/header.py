@@ -17,6 +17,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from clinic.pacs import CODES
+
 LONGEST = 256  # characters; Orthanc leaves longer texts out of its tags, too
 LARGEST = 1 << 28  # bytes that a deflated file may have once inflated
 
@@ -24,6 +26,11 @@ TRANSLATED = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}  # in the file's charset
 PLAIN = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
 NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d"}
 CHARSET = 0x00080005
+CODE_MEANING = BaseTag(0x00080104)
+
+# What a damaged sequence makes pydicom raise.
+DAMAGE = ArithmeticError, AttributeError, LookupError, OSError, ValueError, TypeError
+DAMAGE += EOFError, NotImplementedError, RecursionError, struct.error
 
 
 class MissingIdentity(ValueError):
@@ -90,10 +97,24 @@ def _texts(ds: Dataset) -> dict[str, str]:
     encodings = _encodings(ds)
     for tag in ds.keys():  # noqa: SIM118 - iterating a Dataset converts its values
         keyword = keyword_for_tag(tag)
-        text = _text(tag, ds.get_item(tag), encodings) if keyword else None
+        text = _told(ds, tag, encodings) if keyword else None
         if text is not None and len(text) <= LONGEST:
             found[keyword] = text
     return found
+
+
+def _told(ds: Dataset, tag: BaseTag, encodings: list[str]) -> str | None:
+    if keyword_for_tag(tag) in CODES:
+        return _meaning(ds, tag, encodings)
+    return _text(tag, ds.get_item(tag), encodings)
+
+
+def _meaning(ds: Dataset, tag: BaseTag, encodings: list[str]) -> str | None:
+    try:
+        meaning = ds[tag].value[0].get_item(CODE_MEANING)
+        return meaning and _text(CODE_MEANING, meaning, encodings)
+    except DAMAGE:
+        return None
 
 
 def _encodings(ds: Dataset) -> list[str]:

@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from clinic.pacs import (
+    CODES,
     Change,
     Changes,
     GoneFromPacs,
@@ -25,6 +26,7 @@ from clinic.pacs import (
     RemoteInstance,
 )
 
+CODE_MEANING = "0008,0104"
 RESOURCES = ("/studies/", "/instances/")
 
 
@@ -210,8 +212,15 @@ def _given(answer: requests.Response | None) -> requests.Response:
 
 def _texts(tags: dict[str, object]) -> dict[str, str]:
     """Of "0008,0060" -> value: keyword -> text, without sequences and pixels."""
-    return {
+    named = {
         keyword_for_tag(int(tag.replace(",", ""), 16)): value
         for tag, value in tags.items()
-        if isinstance(value, str) and keyword_for_tag(int(tag.replace(",", ""), 16))
     }
+    named |= {code: _meaning(named[code]) for code in CODES if code in named}
+    return {k: value for k, value in named.items() if k and isinstance(value, str)}
+
+
+def _meaning(items: object) -> object:
+    """What the first code of a sequence says it means; None where it does not."""
+    first = items[0] if isinstance(items, list) and items else {}
+    return first.get(CODE_MEANING)

@@ -114,6 +114,20 @@ def test_the_study_tells_what_was_said_image_by_image(client, prediction, radiol
     assert told["reviews"][0]["boxes"] == [{"instance": 1}]
 
 
+def test_images_are_named_by_view_and_side_as_text(client, study):
+    """In the list and in the JSON within the page: nothing of a tag is markup."""
+    hostile = "</script><b>PA"
+    add_instance(study, view=hostile, laterality="<i>L")
+    add_instance(study, view="LL", laterality="R")
+    told = client.get(f"/api/studies/{study.pk}/").json()["images"]
+    names = [image["label"] for image in told]
+    assert names == ["WRIST", "WRIST", f"WRIST {hostile} · <i>L", "WRIST LL · R"]
+    page = client.get(f"/studies/{study.pk}/").content.decode()
+    assert "WRIST LL · R" in page
+    assert "WRIST &lt;/script&gt;&lt;b&gt;PA · &lt;i&gt;L" in page
+    assert "<b>PA" not in page and "<i>L" not in page
+
+
 def test_an_overlay_is_a_png_that_nobody_else_keeps(client, prediction):
     overlay = Overlay.objects.create(
         image=prediction.images.first(),

@@ -32,6 +32,10 @@ KEYWORDS = (
     "SOPInstanceUID",
     "SOPClassUID",
     "InstanceNumber",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "ImageLaterality",
+    "Laterality",
     "Rows",
     "Columns",
 )
@@ -70,6 +74,29 @@ class TestArrival:
         assert (first.number, first.rows, first.columns) == (2, 10, 20)
         assert Instance.objects.images().count() == 2
         assert "study.received" in actions()
+
+    @pytest.mark.parametrize(
+        ("said", "kept"),
+        [
+            ({"ViewPosition": "PA", "ImageLaterality": "L"}, ("PA", "L")),
+            ({"ViewPosition": "\x00 ", "ViewCodeSequence": "oblique"}, ("oblique", "")),
+            ({"ViewPosition": "LL", "ViewCodeSequence": "lateral"}, ("LL", "")),
+            ({"Laterality": "R"}, ("", "R")),
+            ({"Laterality": "R", "ImageLaterality": "B"}, ("", "B")),
+            ({}, ("", "")),
+        ],
+    )
+    def test_view_and_side_of_an_image_are_kept(self, shelf, said, kept):
+        shelf.put(**said)
+        intake.sync(shelf)
+        image = Instance.objects.get()
+        assert (image.view, image.laterality) == kept
+
+    def test_a_replaced_image_takes_its_new_view(self, shelf):
+        for digest, view in (("a", "PA"), ("b", "LL")):
+            shelf.put(digest=digest * 32, ViewPosition=view)
+            intake.sync(shelf)
+        assert Instance.objects.get().view == "LL"
 
     def test_dates_become_dates(self, shelf):
         shelf.put(StudyDate="20240229", PatientBirthDate="1970.01.02")
@@ -562,6 +589,8 @@ class TestHostileText:
             StudyDate="20249999",
             PatientBirthDate="yesterday",
             InstanceNumber="99999999999999",
+            ViewPosition="<b>\u202ePA\x00" * 100,
+            ImageLaterality="L\x1b[31m" * 100,
             SeriesNumber="1; DROP TABLE",
             Rows="-4",
             Columns="70000",
@@ -577,6 +606,8 @@ class TestHostileText:
         assert study.description == "<script>alert(1)</script> X"
         image = Instance.objects.get()
         assert (image.number, image.rows, image.columns) == (None, None, None)
+        assert (len(image.view), len(image.laterality)) == (64, 16)
+        assert image.view.startswith("<b>PA <b>PA")
         assert study.series.get().number is None
 
     @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

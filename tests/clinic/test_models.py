@@ -159,3 +159,21 @@ def test_what_is_not_explained_is_found_until_somebody_works_on_it(prediction):
     assert Prediction.objects.unexplained().exists()
     waiting.update(superseded_at=prediction.created)
     assert not Prediction.objects.unexplained().exists()
+
+
+@pytest.mark.parametrize(
+    ("series", "image", "name"),
+    [
+        ({}, {}, "WRIST"),
+        ({}, {"view": "PA", "laterality": "L"}, "WRIST PA · L"),
+        ({}, {"laterality": "U"}, "WRIST"),
+        ({"description": "Wrist pa left"}, {"view": "PA"}, "Wrist pa left"),
+        ({"description": "Wrist pa"}, {"view": "PA oblique"}, "Wrist pa PA oblique"),
+        ({"body_part": ""}, {"view": "LL"}, "DX LL"),
+        ({"body_part": "", "modality": ""}, {}, "Image"),
+        ({"description": "x " * 99}, {"view": "PA"}, "x " * 23 + "x… PA"),
+    ],
+)
+def test_an_image_is_named_by_part_view_and_side(study, series, image, name):
+    study.series.update(**series)
+    assert add_instance(study, **image).label == name

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 import pytest
+from pydicom import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -191,6 +192,26 @@ def test_tags_are_text_in_unicode_by_keyword(pacs):
     assert tags["StudyDate"] == ""
     assert "PixelData" not in tags
     assert "AnatomicRegionSequence" not in tags
+
+
+def coded(meaning):
+    """A View Code Sequence of one item (PS3.3 8.8)."""
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = "399348003", "SCT"
+    code.CodeMeaning = meaning
+    return [code]
+
+
+def test_a_view_that_is_only_coded_is_told_by_its_meaning(pacs):
+    ds = radiograph(ViewCodeSequence=coded("schräg, postero-anterior"))
+    tags = pacs.instance(pacs.store(as_bytes(ds))).tags
+    assert tags["ViewCodeSequence"] == "schräg, postero-anterior"
+
+
+@pytest.mark.parametrize("codes", [[], [Dataset()]], ids=["empty", "of nothing"])
+def test_a_view_code_without_a_meaning_is_left_out(pacs, codes):
+    ds = radiograph(ViewCodeSequence=codes)
+    assert "ViewCodeSequence" not in pacs.instance(pacs.store(as_bytes(ds))).tags
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import zlib
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from clinic.pacs import header
@@ -25,6 +26,18 @@ def test_numbers_are_text_and_broken_ones_are_left_out():
     assert read_header(file).tags["Rows"] == "24"
     broken = file.replace(rows, b"\x28\x00\x10\x00US\x03\x00\x18\x00\x00")
     assert "Rows" not in read_header(broken).tags
+
+
+def test_a_damaged_view_code_costs_no_object():
+    """Each byte of the sequence broken in turn: identity and size are still told."""
+    code = Dataset()
+    code.CodeMeaning = "postero-anterior"
+    file = as_bytes(radiograph(ViewCodeSequence=[code]))
+    assert read_header(file).tags["ViewCodeSequence"] == "postero-anterior"
+    start = file.index(b"\x54\x00\x20\x02SQ") + 12
+    for at in range(start, start + 20):
+        broken = file[:at] + b"\xff" + file[at + 1 :]
+        assert read_header(broken).tags["Rows"] == "24"
 
 
 def test_an_unknown_charset_costs_no_object():
