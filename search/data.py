@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from search.studies import studies
+
 Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
 
 
@@ -136,15 +138,16 @@ def _fracatlas(folder: Path) -> list[Example]:
     """FracAtlas (Abedeen et al. 2023, doi:10.1038/s41597-023-02432-4).
 
     It names no patients and no studies. Consecutive images are views of one
-    person, so the published block stands for the patient, and each image is a
-    study of its own.
+    person, so the published block stands for the patient; which images make a study
+    is guessed (search/studies.py). Labels remain those of the image.
     """
     boxes = _coco_boxes(folder / "fractures_coco.json")
+    study = _fracatlas_studies(folder)
     return [
         Example(
             image=folder / "images" / row["folder"] / row["image_id"],
             label=int(row["fractured_folder"]),
-            study=Path(row["image_id"]).stem,
+            study=study[row["image_id"]],
             patient=row["block"],
             group=row["neardup_group"],
             part=_part(row),
@@ -153,6 +156,13 @@ def _fracatlas(folder: Path) -> list[Example]:
         for row in _rows(folder / "split_info.csv")
         if row["truncated"] == "0" and row["dup_flag"] != "crosslabel_dup"
     ]
+
+
+def _fracatlas_studies(folder: Path) -> dict[str, str]:
+    """Image id -> study; both tables know something of every image."""
+    published = {row["image_id"]: row for row in _rows(folder / "dataset.csv")}
+    rows = _rows(folder / "split_info.csv")
+    return studies(published[row["image_id"]] | row for row in rows)
 
 
 def _part(row: dict[str, str]) -> str:

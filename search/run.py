@@ -42,7 +42,8 @@ FRACATLAS = {
     "source": "Abedeen et al., FracAtlas, Sci Data 10, 521 (2023), "
     "doi:10.1038/s41597-023-02432-4",
     "notes": "No patient or study ids: a patient is a published block of consecutive "
-    "images, and a study is one image. Labels are of the image.",
+    "images, a study consecutive images that seem to be views of one person "
+    "(search/studies.py). Labels are of the image.",
 }
 
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
