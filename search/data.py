@@ -28,7 +28,8 @@ class Example:
     label: 1 fractured, 0 not. patient: whoever must stay on one side of a split;
     where nobody is named (FracAtlas), the block of consecutive images. group:
     near-duplicates of one another share it; "" where there are none. part: body
-    part. boxes: where the fractures are, if anybody marked them.
+    part. boxes: where the fractures are, if anybody marked them. weight: how much
+    the label counts in training, in (0, 1].
     """
 
     image: Path
@@ -38,6 +39,7 @@ class Example:
     group: str = ""
     part: str = ""
     boxes: tuple[Box, ...] = ()
+    weight: float = 1.0
 
 
 def examples(folder: Path) -> list[Example]:
@@ -119,7 +121,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 def _table(folder: Path) -> list[Example]:
     """`examples.csv`: image (path in the folder), label, study, patient, and if
-    known group, part, boxes (JSON list of [x, y, width, height])."""
+    known group, part, boxes (JSON list of [x, y, width, height]), weight."""
     return [
         Example(
             image=folder / row["image"],
@@ -129,6 +131,7 @@ def _table(folder: Path) -> list[Example]:
             group=row.get("group") or "",
             part=row.get("part") or "",
             boxes=tuple(map(tuple, json.loads(row.get("boxes") or "[]"))),
+            weight=float(row.get("weight") or 1),
         )
         for row in _rows(folder / "examples.csv")
     ]

@@ -24,7 +24,7 @@ from search import data
 from search.data import Example
 from search.evaluate import Report, operating_point, report, temperature
 from search.samples import Samples, prepare
-from search.train import Material, fit, predict
+from search.train import Material, Tell, fit, predict
 from search.trainee import Plan, Stage, Teacher
 
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2  # the latter of what is not test
@@ -105,13 +105,14 @@ def run(
     *,
     teacher: Path | None = None,
     start: Path | None = None,
+    tell: Tell = lambda history, done: None,
 ) -> Verdict:
     """Train `name` on the folder `images`; leave the artifact in `out`.
 
     Artifacts of networks trained on the same parts: `teacher` has opinions worth
     learning, `start` has the weights (of the plan's architecture) to go on from.
     Checkpoints and prepared views are kept in `work`: the same call goes on where
-    it was interrupted.
+    it was interrupted. tell: see search.train.
     """
     started, commit = time.monotonic(), _commit()
     parts = Parts.of(data.examples(images))
@@ -123,7 +124,7 @@ def run(
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = artifact.load_network(start).state_dict() if start else None
     room = work / f"{name}-{plan.seed}"
-    progress = fit(plan, material, room, taught, weights)
+    progress = fit(plan, material, room, taught, weights, tell)
 
     arch, state = folded(plan.arch, progress.best)
     network = _loaded(arch, state)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -34,13 +34,14 @@ class Samples:
 
     pixels: uint8 (N, height, width). labels: int64 (N,). owners: (N,) index of the
     example a view comes from. boxes: a view's fractures, float32 (k, 4) left, top,
-    right, bottom in view pixels.
+    right, bottom in view pixels. weights: float32 (N,), how much each label counts.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     owners: np.ndarray
     boxes: tuple[np.ndarray, ...]
+    weights: np.ndarray | None = None  # None: all the same
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,9 +50,9 @@ class Samples:
         """The samples whose indices, or whose marks in a mask, are `chosen`."""
         indices = np.arange(len(self))[chosen]
         boxes = tuple(self.boxes[i] for i in indices)
-        return Samples(
-            self.pixels[indices], self.labels[indices], self.owners[indices], boxes
-        )
+        columns = self.pixels, self.labels, self.owners
+        rest = None if self.weights is None else self.weights[indices]
+        return Samples(*(column[indices] for column in columns), boxes, rest)
 
     def scaled(self, scale: float) -> "Samples":
         """The same views, smaller. They are not decoded again."""
@@ -63,17 +64,18 @@ class Samples:
             for p in self.pixels
         ]
         boxes = tuple(boxes * np.float32(scale) for boxes in self.boxes)
-        return Samples(np.stack(pixels), self.labels, self.owners, boxes)
+        return replace(self, pixels=np.stack(pixels), boxes=boxes)
 
 
 @dataclass(frozen=True)
 class Batch:
     """images: float32 (N, 1, height, width) in [0, 1]. labels: float32 (N,).
-    boxes: as in Samples."""
+    boxes, weights: as in Samples."""
 
     images: np.ndarray
     labels: np.ndarray
     boxes: list[np.ndarray]
+    weights: np.ndarray | None = None
 
 
 def prepare(
@@ -91,7 +93,9 @@ def prepare(
         _placed(found[i].boxes, affine, recipe)
         for i, affine in zip(owners, affines, strict=True)
     ]
-    return Samples(pixels, _labels(found, owners, boxes), owners, tuple(boxes)), reasons
+    labels = _labels(found, owners, boxes)
+    weights = np.array([found[i].weight for i in owners], np.float32)
+    return Samples(pixels, labels, owners, tuple(boxes), weights), reasons
 
 
 def batches(
@@ -103,7 +107,8 @@ def batches(
         pairs = [augmented(samples.pixels[i], samples.boxes[i], rng) for i in chosen]
         images, boxes = zip(*pairs, strict=True)
         labels = samples.labels[chosen].astype(np.float32)
-        yield Batch(np.stack(images)[:, None], labels, list(boxes))
+        weights = None if samples.weights is None else samples.weights[chosen]
+        yield Batch(np.stack(images)[:, None], labels, list(boxes), weights)
 
 
 def augmented(

@@ -5,8 +5,9 @@ rate follows from the step, so that a training taken up again at an epoch's end
 goes on exactly as if it had never stopped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import cos, pi
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from search.trainee import (
     as_input,
 )
 
+# Told the history and how many epochs are done, parts of one counted. What it raises
+# ends the training; the checkpoint of the last whole epoch stays.
+Tell = Callable[[Sequence[Mapping[str, float]], float], None]
 WARM_UP = 0.15  # share of a stage in which the rate climbs
 
 
@@ -52,6 +56,7 @@ def fit(
     folder: Path,
     teacher: Teacher | None = None,
     start: Mapping[str, Tensor] | None = None,
+    tell: Tell = lambda history, done: None,
 ) -> Progress:
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
@@ -68,11 +73,13 @@ def fit(
         if begin < stage.epochs:
             training, validation = material.of(stage)
             for epoch in range(begin, stage.epochs):
-                entry = _epoch(trainee, stage, epoch, first + epoch, training)
+                say = partial(tell, tuple(progress.history))
+                entry = _epoch(trainee, stage, epoch, first + epoch, training, say)
                 logits = predict(trainee.average, validation, plan.recipe)
                 entry["auroc"] = auroc(validation.labels, logits)
                 progress.note(entry, trainee, eligible=stage is plan.stages[-1])
                 trainee.save(folder, progress)
+                tell(tuple(progress.history), len(progress.history))
         first += stage.epochs
     return progress
 
@@ -90,7 +97,12 @@ def predict(
 
 
 def _epoch(
-    trainee: Trainee, stage: Stage, epoch: int, overall: int, training: Samples
+    trainee: Trainee,
+    stage: Stage,
+    epoch: int,
+    overall: int,
+    training: Samples,
+    say: Callable[[float], None],
 ) -> dict[str, float]:
     plan = trainee.plan
     rng = np.random.default_rng([plan.seed, overall])
@@ -105,6 +117,7 @@ def _epoch(
         for step, batch in enumerate(tqdm(work, f"epoch {overall + 1}", steps)):
             done = (epoch + step / steps) / stage.epochs
             losses.append(trainee.learn(batch, stage.rate * _height(done)))
+            say(overall + (step + 1) / steps)
     return {"epoch": overall + 1, "loss": float(np.mean(losses))}
 
 

@@ -118,7 +118,8 @@ class Trainee:
         if self.teacher:
             opinion = self.teacher.opinion(batch.images)
             labels = labels.lerp(opinion, self.plan.teaching)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        counts = None if batch.weights is None else torch.from_numpy(batch.weights)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
         shape = features.shape[-2:]
         cells = targets(batch.boxes, tuple(shape), self.network.origin)
         marks = self.box_head(features.float())

@@ -167,3 +167,9 @@ def test_a_card_can_tell_what_is_in_it(fracatlas):
     assert told["images"] == len(fracatlas)
     assert sum(told["parts"].values()) == told["images"]
     assert told["patients"][:3] == ["0", "1", "4"]
+
+
+def test_a_table_may_say_how_much_a_label_counts(tmp_path):
+    lines = "image,label,study,patient,weight\na.png,1,s,p,0.5\nb.png,1,s,p,\n"
+    (tmp_path / "examples.csv").write_text(lines)
+    assert [example.weight for example in examples(tmp_path)] == [0.5, 1.0]

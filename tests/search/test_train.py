@@ -8,7 +8,7 @@ import torch
 
 from inference.networks import Arch
 from inference.preprocess import Recipe
-from search.samples import Samples
+from search.samples import Samples, batches
 from search.train import Material, fit
 from search.trainee import CHECKPOINT, Plan, Stage, Trainee
 
@@ -116,3 +116,40 @@ def test_random_numbers_of_others_are_left_alone(material, tmp_path):
     torch.manual_seed(5)
     fit(PLAN, material, tmp_path)
     assert torch.equal(torch.rand(3), expected)
+
+
+class Enough(Exception):
+    pass
+
+
+def test_who_watches_is_told_of_every_step_and_may_end_it(material, tmp_path):
+    told = []
+    whole = fit(
+        PLAN,
+        material,
+        tmp_path / "whole",
+        tell=lambda history, done: told.append((len(history), done)),
+    )
+    # 32 samples of everything, then 16 of ours, 8 a batch.
+    steps = [0.25, 0.5, 0.75, 1, 1, 1.25, 1.5, 1.75, 2, 2, 2.5, 3, 3, 3.5, 4, 4]
+    assert [done for _, done in told] == steps
+    assert [known for known, _ in told][3:5] == [0, 1]
+
+    def stop(history, done):
+        if done > 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        fit(PLAN, material, tmp_path / "halves", tell=stop)
+    assert len(Trainee(PLAN).resume(tmp_path / "halves" / CHECKPOINT).history) == 2
+    resumed = fit(PLAN, material, tmp_path / "halves")
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_weight_goes_with_its_sample(material):
+    chosen = np.array([5, 2])
+    counted = replace(material.ours, weights=np.arange(16, dtype=np.float32))
+    assert counted.of(chosen).weights.tolist() == [5, 2]
+    assert counted.scaled(0.5).weights.tolist() == counted.weights.tolist()
+    (batch,) = batches(counted, chosen, 2, np.random.default_rng(0))
+    assert batch.weights.tolist() == [5, 2]

@@ -81,3 +81,18 @@ def test_it_can_begin_with_the_weights_of_another():
     trainee = Trainee(PLAN, start=other)
     for state in trainee.network.state_dict(), trainee.average.state_dict():
         assert all(torch.equal(state[name], other[name]) for name in other)
+
+
+def test_a_label_counts_as_much_as_its_weight():
+    plan = replace(PLAN, boxes=0.0)
+    one, none = Trainee(plan), Trainee(plan)
+    batch = broken()
+    one.learn(replace(batch, weights=np.array([1, 0, 0, 0], np.float32)), 1e-3)
+    assert none.learn(replace(batch, weights=np.zeros(4, np.float32)), 1e-3) == 0
+    images = batch.images.copy()
+    images[1:] = 0.3  # what counts nothing may be anything
+    other = Trainee(plan)
+    weights = np.array([1, 0, 0, 0], np.float32)
+    other.learn(replace(batch, images=images, weights=weights), 1e-3)
+    pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
