@@ -23,14 +23,12 @@ from inference.preprocess import Recipe
 from search import data
 from search.data import Example
 from search.evaluate import Report, operating_point, report, temperature
+from search.parts import OTHER_PARTS, Parts
 from search.samples import Samples, prepare
 from search.train import Material, Tell, fit, predict
 from search.trainee import Plan, Stage, Teacher
 
-TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2  # the latter of what is not test
-SALT = "osteon-6"  # never change it: patients of today's test would be trained on
 SENSITIVITY = 0.8  # on validation, at the threshold
-OTHER_PARTS = ("leg", "hip", "shoulder")  # to learn bones from, not to be read
 
 INTENDED_USE = (
     "Decision support: marks radiographs of the upper limb for a radiologist, who "
@@ -53,22 +51,6 @@ PLANS = {
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
     "rx-lite": Plan(RX_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),
 }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The three sides of a data set, every body part."""
-
-    training: list[Example]
-    validation: list[Example]
-    test: list[Example]
-
-    @classmethod
-    def of(cls, found: Sequence[Example]) -> "Parts":
-        usable = data.without_contradictions(found)
-        rest, test = data.split(usable, TEST_SHARE, f"{SALT}/test")
-        training, validation = data.split(rest, VALIDATION_SHARE, f"{SALT}/validation")
-        return cls(training, ours(validation), ours(test))
 
 
 @dataclass(frozen=True)
@@ -156,10 +138,6 @@ def _origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
         "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
         "parts": {side: data.demography(found) for side, found in vars(parts).items()},
     }
-
-
-def ours(found: Sequence[Example]) -> list[Example]:
-    return [example for example in found if example.part not in OTHER_PARTS]
 
 
 def measured(recipe: Recipe, samples: Samples) -> Recipe:

@@ -42,7 +42,7 @@ from inference.explain.faithfulness import (  # noqa: E402
 )
 from inference.overlay import render  # noqa: E402
 from search.data import Box, Example, examples  # noqa: E402
-from search.run import Parts  # noqa: E402
+from search.parts import Parts  # noqa: E402
 
 FRACATLAS = ROOT.parent / "shared" / "data" / "fracatlas"
 COLUMNS = (

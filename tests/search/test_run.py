@@ -14,7 +14,7 @@ from inference.networks import Arch, build
 from inference.phantom import phantom
 from inference.preprocess import Recipe
 from search.data import Example
-from search.run import Judged, Parts, assess, calibrated, folded, judge, run
+from search.run import Judged, assess, calibrated, folded, judge, run
 from search.samples import Samples
 from search.trainee import Plan, Stage
 
@@ -88,17 +88,6 @@ def test_the_card_says_what_it_was_made_of_and_tested_on(trained):
     assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
     assert card["plan"]["seed"] == 0
     assert len(card["history"]) == 2
-
-
-def test_other_body_parts_are_learned_from_but_never_judged(tmp_path):
-    found = [
-        Example(tmp_path, 0, str(i), str(i // 2), part="leg" if i % 2 else "wrist")
-        for i in range(80)
-    ]
-    parts = Parts.of(found)
-    for side in parts.validation, parts.test:
-        assert {example.part for example in side} == {"wrist"}
-    assert {example.part for example in parts.training} == {"wrist", "leg"}
 
 
 def test_the_same_call_again_gives_the_same_model(trained):

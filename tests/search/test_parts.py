@@ -1,0 +1,27 @@
+"""Who is trained on, who is chosen by, who is judged on: it never changes."""
+
+from search import parts
+from search.data import Example
+from search.parts import Parts
+
+
+def test_other_body_parts_are_learned_from_but_never_judged(tmp_path):
+    found = [
+        Example(tmp_path, 0, str(i), str(i // 2), part="leg" if i % 2 else "wrist")
+        for i in range(80)
+    ]
+    parts = Parts.of(found)
+    for side in parts.validation, parts.test:
+        assert {example.part for example in side} == {"wrist"}
+    assert {example.part for example in parts.training} == {"wrist", "leg"}
+
+
+def test_nobody_changes_sides_from_one_release_to_the_next(tmp_path):
+    """Whoever changes this test trains on the patients of an earlier test."""
+    assert (parts.SALT, parts.TEST_SHARE, parts.VALIDATION_SHARE) == (
+        "osteon-6",
+        0.25,
+        0.2,
+    )
+    sides = Parts.of([Example(tmp_path, 0, str(i), str(i)) for i in range(12)])
+    assert [e.patient for e in sides.test] == ["1", "3"]
