@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from clinic import patients, tags
 from clinic.audit import Event
-from clinic.models import Instance, Series, Study
+from clinic.models import ImageReading, Instance, Series, Study
 from clinic.pacs import RemoteInstance
 
 Role = Instance.Role
@@ -85,6 +85,10 @@ def _keep(arrival: Arrival) -> None:
     for row, remote in arrival.changed:
         arrival.events.append(_replace(row, remote, study.revision))
     study.save()
+    # A study that is to be read again has them set aside by that reading.
+    current = study.prediction
+    if current and current.revision == study.revision:
+        ImageReading.objects.complete(current)
 
 
 def _expect_more(arrival: Arrival) -> None:

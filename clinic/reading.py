@@ -25,6 +25,7 @@ from clinic.models import (
     Prediction,
     Study,
 )
+from clinic.models.predictions import NOT_AN_IMAGE
 from clinic.pacs import GoneFromPacs, Pacs, PacsUnavailable
 from inference import artifact
 from inference.artifact import DamagedArtifact
@@ -109,7 +110,7 @@ def _opened(pacs: Pacs, instance: Instance) -> Iterator[BinaryIO]:
     if instance.role == Role.OWN:
         raise UnreadableFrame("own_result", "This is a result that Osteon stored.")
     if instance.role == Role.OTHER:
-        raise UnreadableFrame("not_an_image", "This object holds no image.")
+        raise UnreadableFrame(NOT_AN_IMAGE, instance.kind)
     try:
         with pacs.open(instance.pacs_id) as stream:
             yield stream
@@ -199,6 +200,7 @@ def _keep_images(
         )
         for instance, image in zip(instances, reading.images, strict=True)
     )
+    ImageReading.objects.complete(prediction)  # what came while this was read
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 from django.db.models import F
 from django.urls import reverse
-from pydicom.uid import UID
 from rest_framework import serializers
 
 from clinic.models import ImageReading, Instance, Overlay, Prediction, Review, Study
+from clinic.models.predictions import NOT_AN_IMAGE
 
 AGGREGATIONS = {
     "alo": "at least one image: the highest decides",
     "majority": "majority of the images",
 }
+NO_PICTURE = "no_picture"
 MOMENT = "%Y-%m-%d %H:%M"
 
 
@@ -91,13 +92,13 @@ class ImageSerializer(serializers.ModelSerializer):
     def to_representation(self, instance: Instance) -> dict:
         shape = super().to_representation(instance)
         reading = self.context["readings"].get(instance.pk)
-        return shape | (_said(reading) if reading else _not_said(instance, shape))
+        return shape | (_said(reading) if reading else _not_said(instance))
 
 
 def _said(reading: ImageReading) -> dict:
     overlays = {o.method: OverlaySerializer(o).data for o in reading.overlays.all()}
     return {
-        "state": reading.state,
+        "state": NO_PICTURE if reading.code == NOT_AN_IMAGE else reading.state,
         "reason": reading.reason,
         "probability": reading.probability,
         "voted": reading.voted,
@@ -105,12 +106,11 @@ def _said(reading: ImageReading) -> dict:
     }
 
 
-def _not_said(instance: Instance, shape: dict) -> dict:
-    kind = UID(instance.sop_class).name or "This object"
-    reason = "" if shape["shown"] else f"Not an image: {kind}."
+def _not_said(instance: Instance) -> dict:
+    is_image = instance.role == Instance.Role.IMAGE
     return {
-        "state": "waiting" if shape["shown"] else "no_picture",
-        "reason": reason,
+        "state": "waiting" if is_image else NO_PICTURE,
+        "reason": "" if is_image else instance.kind,
         "probability": None,
         "voted": False,
         "overlays": {},

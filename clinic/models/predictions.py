@@ -7,6 +7,8 @@ from django.utils import timezone
 from clinic.models.registry import ModelVersion
 from clinic.models.studies import Instance, Study
 
+NOT_AN_IMAGE = "not_an_image"
+
 
 class PredictionQuerySet(models.QuerySet):
     def unexplained(self) -> "PredictionQuerySet":
@@ -92,6 +94,28 @@ class Prediction(models.Model):
         ]
 
 
+class ImageReadingQuerySet(models.QuerySet):
+    def complete(self, prediction: Prediction) -> None:
+        """Set aside, in words, what has no pixels and no reading in `prediction`.
+
+        A report or annotation that comes late gets the row it would have had in
+        time; nothing is read again for it.
+        """
+        others = Instance.objects.filter(
+            series__study=prediction.study_id, role=Instance.Role.OTHER
+        )
+        self.bulk_create(
+            ImageReading(
+                prediction=prediction,
+                instance=instance,
+                state=Prediction.State.NOT_OURS,
+                code=NOT_AN_IMAGE,
+                reason=instance.kind,
+            )
+            for instance in others.exclude(readings__prediction=prediction)
+        )
+
+
 class ImageReading(models.Model):
     """What became of one image within a prediction.
 
@@ -106,6 +130,8 @@ class ImageReading(models.Model):
     probability = models.FloatField(null=True)
     voted = models.BooleanField(default=False, help_text="Decided the study's score")
     views = models.JSONField(default=list)
+
+    objects = ImageReadingQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from pydicom.uid import UID
 
 if TYPE_CHECKING:
     from clinic.models.predictions import Prediction
@@ -192,6 +193,11 @@ class Instance(models.Model):
                 condition=Q(role__in=["image", "other", "own"]), name="instance_role"
             )
         ]
+
+    @property
+    def kind(self) -> str:
+        """What it is instead of an image, in words."""
+        return f"Not an image: {UID(self.sop_class).name or 'this object'}."
 
     @property
     def label(self) -> str:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils import timezone
 
-from clinic import audit, intake
+from clinic import audit, intake, ledger
 from clinic.models import AuditEvent, Instance, PacsCursor, Review, Study
 from tests.clinic.factories import HOSTILE, SR, make_prediction, make_review, make_study
 
@@ -345,10 +345,35 @@ class TestWhatIsNoImage:
             intake.sync(shelf)
         after = Study.objects.get()
         assert (after.revision, after.state) == (before.revision, before.state)
-        assert after.notices == []
+        assert (after.due_at, after.notices) == (before.due_at, [])
         others = Instance.objects.filter(role=Instance.Role.OTHER)
         assert others.count() == 3
         assert intake.sync(shelf) == []
+
+    def test_come_late_it_is_set_aside_in_the_reading_there_is(self, shelf):
+        """With the row it would have had in time, and only once."""
+        shelf.put(sop="1")
+        intake.sync(shelf)
+        prediction = read(Study.objects.get())
+        for digest in "ab":
+            shelf.put(sop="9", digest=digest * 32, SOPClassUID=SR)
+            intake.sync(shelf)
+        late = prediction.images.get(instance__uid="9")
+        assert (late.state, late.code) == ("not_ours", "not_an_image")
+        assert late.reason == "Not an image: Basic Text SR Storage."
+        assert (late.probability, late.voted, late.views) == (None, False, [])
+        assert prediction.images.get(instance__uid="1").state == "read"
+        assert ledger.balance()["balanced"]
+
+    def test_come_with_a_late_image_it_is_left_to_the_next_reading(self, shelf):
+        shelf.put(sop="1")
+        intake.sync(shelf)
+        prediction = read(Study.objects.get())
+        shelf.put(sop="2")
+        shelf.put(sop="9", SOPClassUID=SR)
+        intake.sync(shelf)
+        assert Study.objects.get().revision == 2
+        assert prediction.images.count() == 1
 
     def test_nor_when_it_changes(self, shelf):
         shelf.put(sop="1")

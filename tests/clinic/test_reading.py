@@ -54,6 +54,16 @@ def arrive(pacs, *files):
     return Study.objects.latest("changed")
 
 
+def report_of(seed):
+    """A structured report of a phantom's study."""
+    return tiny.file_of(
+        phantom.study(seed, **tiny.SIZE)[0],
+        SOPInstanceUID="1.2.3.4.5",
+        Modality="SR",
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11",
+    )
+
+
 @pytest.fixture
 def study(model, pacs):
     return arrive(pacs, *tiny.images(1))
@@ -101,21 +111,41 @@ class TestReading:
 
     def test_a_bad_image_and_a_stranger_are_rows_too(self, model, pacs):
         good, other = tiny.images(2)
-        report = tiny.file_of(
-            phantom.study(2, **tiny.SIZE)[0],
-            SOPInstanceUID="1.2.3.4.5",
-            Modality="SR",
-            SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11",
-        )
-        study = arrive(pacs, good, other[:-9000], report)
+        study = arrive(pacs, good, other[:-9000], report_of(2))
         prediction = reading.read(study=study, pacs=pacs)
         images = prediction.images.order_by("pk")
         assert [i.state for i in images] == ["read", "unreadable", "not_ours"]
         assert [i.code for i in images] == ["", "truncated", "not_an_image"]
         assert prediction.state == "read"
+        assert images[2].reason == "Not an image: Basic Text SR Storage."
         assert prediction.reason == f"1 of 3 images: {images[1].reason}"
         study.refresh_from_db()
         assert study.reason == prediction.reason
+
+    @pytest.mark.parametrize("when", ["before", "while", "after"])
+    def test_a_report_has_the_same_row_whenever_it_came(
+        self, study, pacs, during, when
+    ):
+        """And the images are read once."""
+
+        def report():
+            pacs.store(report_of(1))
+            intake.sync(pacs)
+
+        if when == "before":
+            report()
+        if when == "while":
+            during(report)
+        prediction = reading.read(study=study, pacs=pacs)
+        if when == "after":
+            report()
+        late = prediction.images.order_by("pk").last()
+        assert (late.state, late.code) == ("not_ours", "not_an_image")
+        assert late.reason == "Not an image: Basic Text SR Storage."
+        assert prediction.images.count() == 3
+        study.refresh_from_db()
+        assert (study.revision, study.state, study.attempts) == (1, State.READ, 1)
+        assert reading.read(study=study, pacs=pacs) is None
 
     @pytest.mark.parametrize(
         ("tags", "state", "code"),
