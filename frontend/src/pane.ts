@@ -12,7 +12,7 @@ import { type Box, type Boxes, type Size } from "./boxes";
 import { imageIdOf, NotHandedOut } from "./files";
 import { type Affine, apply, frameToCanvas, invert, type Point } from "./registration";
 import { METHODS, type Method, type StudyImage } from "./shape";
-import { tableRange } from "./window";
+import { applyTables } from "./tables";
 
 const SVG = "http://www.w3.org/2000/svg";
 const UNDECODED = "This image cannot be shown here: its pixels could not be decoded.";
@@ -96,11 +96,12 @@ export class Pane {
     this.describe(of);
     try {
       const id = await imageIdOf(image.url);
-      await imageLoader.loadAndCacheImage(id); // setStack does not tell of a failure
+      // setStack does not tell of a failure.
+      const voiRange = applyTables(await imageLoader.loadAndCacheImage(id));
       if (load !== this.loads) return;
       await this.viewport.setStack([id]);
       if (load !== this.loads) return;
-      this.openWindow(id);
+      if (voiRange) this.viewport.setProperties({ voiRange });
       this.viewport.render();
       this.say("");
       this.element.dataset.ready = "true";
@@ -160,11 +161,6 @@ export class Pane {
     const middle = apply(invert(toCanvas), [clientWidth / 2, clientHeight / 2]);
     const [x, y] = [middle[0] - side / 2, middle[1] - side / 2];
     this.boxes.add({ instance: image.pk, x, y, width: side, height: side }, size);
-  }
-
-  private openWindow(id: string): void {
-    const voiRange = tableRange(id);
-    if (voiRange) this.viewport.setProperties({ voiRange });
   }
 
   private writeFigures(toCanvas: Affine): void {

@@ -1,5 +1,7 @@
 """The viewer: original pixels, and explanations that lie on them."""
 
+import re
+
 import cv2
 import imagecodecs
 import numpy as np
@@ -11,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from clinic.models import Instance, Prediction
+from inference import grayscale
 from tests.browser.scenes import landmark_dx, landmark_png
 from tests.browser.screen import open_study, pixels, ready
 from tests.clinic.factories import SR, add_instance
@@ -160,6 +163,88 @@ def test_bone_is_bright_however_it_was_written(page, sign_in, scene, written):
     page.keyboard.press("i")
     page.wait_for_timeout(200)
     assert np.median(pixels(page.locator(".screen"))[:, 300:700]) > 150
+
+
+STEPS = np.linspace(0, 4095, 12).astype(np.uint16)  # stored values, band by band
+
+
+def lut(values, first, bits, vr="US"):
+    item = Dataset()
+    item.LUTDescriptor = [len(values), first, bits]
+    data = np.asarray(values).astype("<u2")
+    item.add_new("LUTData", vr, data.tobytes() if vr == "OW" else data.tolist())
+    return [item]
+
+
+def curve(power, entries, bits):
+    """A table that rises by a power: far from any window."""
+    top = 2**bits - 1
+    return np.rint(np.linspace(0, 1, entries) ** power * top)
+
+
+TABLES = {
+    "VOI LUT": {"VOILUTSequence": lut(curve(3, 4096, 12), 0, 12)},
+    "VOI LUT over a part, as words": {
+        "VOILUTSequence": lut(curve(0.4, 2000, 16), 1000, 16, "OW"),
+        "WindowCenter": 100,  # the table goes before the window
+        "WindowWidth": 50,
+    },
+    "VOI LUT of MONOCHROME1": {
+        "VOILUTSequence": lut(curve(2, 4096, 10), 0, 10),
+        "PhotometricInterpretation": "MONOCHROME1",
+        "PresentationLUTShape": "INVERSE",
+    },
+    "VOI LUT after a slope": {
+        "VOILUTSequence": lut(curve(2, 4096, 12), 1000, 12),
+        "RescaleSlope": 2,
+        "RescaleIntercept": 500,
+    },
+    "Modality LUT, then a window": {
+        "ModalityLUTSequence": lut(curve(0.5, 4096, 16), 0, 16),
+        "WindowCenter": 40000,
+        "WindowWidth": 30000,
+    },
+    "Modality LUT that falls, then a VOI LUT": {
+        "ModalityLUTSequence": lut(curve(2, 4096, 16)[::-1], 0, 16),
+        "VOILUTSequence": lut(curve(0.5, 60000, 8), 2000, 8),
+    },
+}
+
+
+def banded(**tags):
+    """Upright bands of rising stored value."""
+    ds = landmark_dx(480, 480)
+    pixels = np.repeat(STEPS, 40)[None].repeat(480, axis=0)
+    ds.set_pixel_data(pixels, "MONOCHROME2", 12, generate_instance_uid=False)
+    if "ModalityLUTSequence" in tags:
+        del ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType
+        tags["ModalityLUTSequence"][0].ModalityLUTType = "US"
+    for keyword, value in tags.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def drawn(page):
+    """The grey in the middle of each band, on the screen."""
+    matrix = page.locator("img.overlay").first.evaluate("e => e.style.transform")
+    a, _, _, d, e, f = map(float, re.findall(r"-?[\d.e-]+", matrix.split("(")[1]))
+    picture = pixels(page.locator(".screen").first)
+    row = round(d * 240 + f)
+    return [int(picture[row, round(a * (40 * i + 20) + e), 0]) for i in range(12)]
+
+
+@pytest.mark.parametrize("tags", TABLES.values(), ids=TABLES)
+def test_tables_draw_the_greys_that_the_model_is_given(page, sign_in, scene, tags):
+    ds = banded(**tags)
+    wanted = grayscale.display(ds.pixel_array, ds)[240, 20::40].astype(int)
+    study = scene.push(ds)
+    sign_in()
+    open_study(page, study)
+    for _ in range(2):
+        page.wait_for_timeout(200)
+        assert np.abs(np.array(drawn(page)) - wanted).max() <= 2, (drawn(page), wanted)
+        page.keyboard.press("r")  # once more, from cornerstone's cache
+        ready(page)
 
 
 def test_dragging_the_mouse_changes_the_window(page, sign_in, scene):

@@ -1,0 +1,113 @@
+/**
+ * Modality and VOI LUT of a loaded image, worked into its pixels.
+ *
+ * cornerstone draws slopes and windows and leaves tables out. Looked up here as
+ * inference/grayscale.py does it, so that people see what the model was given: a VOI
+ * LUT goes before a window, values beyond a table take its nearest entry.
+ */
+
+import { metaData, type Types, utilities } from "@cornerstonejs/core";
+import { Enums } from "@cornerstonejs/metadata";
+
+export interface Range {
+  lower: number;
+  upper: number;
+}
+
+interface Item {
+  LUTDescriptor?: [entries: number, first: number, bits: number];
+  LUTData?: (ArrayBuffer | number)[];
+}
+
+interface Header {
+  WindowCenter?: unknown;
+  PixelRepresentation?: number;
+  ModalityLUTSequence?: Item[];
+  VOILUTSequence?: Item[];
+}
+
+interface Table {
+  first: number;
+  bits: number;
+  values: Uint16Array;
+}
+
+const done = new WeakMap<Types.IImage, Range | null>();
+
+/**
+ * Replace the pixels of `image` by what its tables make of them, once.
+ *
+ * Gives the range to open it with; null where its own window holds.
+ */
+export function applyTables(image: Types.IImage): Range | null {
+  const known = done.get(image);
+  if (known !== undefined) return known;
+  const range = tabulated(image);
+  done.set(image, range);
+  return range;
+}
+
+function tabulated(image: Types.IImage): Range | null {
+  const header = metaData.get(Enums.MetadataModules.NATURALIZED, image.imageId) as
+    | Header
+    | undefined;
+  const isSigned = header?.PixelRepresentation === 1;
+  const modality = tableOf(header?.ModalityLUTSequence?.[0], isSigned);
+  // What a modality table gives is unsigned (PS3.3 C.11.1.1.1).
+  const voi = tableOf(header?.VOILUTSequence?.[0], isSigned && !modality);
+  const table = modality && voi ? chained(modality, voi) : (modality ?? voi);
+  if (!table) return null;
+  const pixels = lookUp(table, image.getPixelData());
+  replace(image, pixels);
+  if (voi) return { lower: 0, upper: 2 ** voi.bits - 1 };
+  if (header?.WindowCenter !== undefined) return null;
+  return { lower: image.minPixelValue, upper: image.maxPixelValue };
+}
+
+function tableOf(item: Item | undefined, isSigned: boolean): Table | null {
+  if (!item?.LUTDescriptor || !Array.isArray(item.LUTData)) return null;
+  const [, first, bits] = item.LUTDescriptor;
+  const [only] = item.LUTData;
+  const values = new Uint16Array(
+    only instanceof ArrayBuffer ? only : (item.LUTData as number[]),
+  );
+  // The descriptor's second value has the sign of the pixels, whatever its VR says.
+  return values.length ? { first: isSigned ? (first << 16) >> 16 : first, bits, values } : null;
+}
+
+function chained(one: Table, other: Table): Table {
+  return { ...one, bits: other.bits, values: lookUp(other, one.values) };
+}
+
+function lookUp({ first, values }: Table, pixels: ArrayLike<number>): Uint16Array {
+  const last = values.length - 1;
+  const found = new Uint16Array(pixels.length);
+  for (let i = 0; i < found.length; i++) {
+    const at = Math.trunc(pixels[i] as number) - first;
+    found[i] = values[at < 0 ? 0 : at > last ? last : at] as number;
+  }
+  return found;
+}
+
+function replace(image: Types.IImage, pixels: Uint16Array): void {
+  const { width, height } = image;
+  const voxelManager = utilities.VoxelManager.createImageVoxelManager({
+    scalarData: pixels,
+    width,
+    height,
+    numberOfComponents: 1,
+  });
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of pixels) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  Object.assign(image, {
+    dataType: "Uint16Array",
+    minPixelValue: least,
+    maxPixelValue: most,
+    sizeInBytes: pixels.byteLength,
+    voxelManager,
+    getPixelData: () => pixels,
+  });
+}
