@@ -21,9 +21,14 @@ def plan(
 ) -> Plan:
     """The plan of `network`; epochs (one number a stage) and rate replace its own.
 
-    What goes on from an artifact keeps that artifact's architecture.
+    What goes on from an artifact keeps that artifact's architecture. ValueError if
+    the plan needs published weights and `start` does not name them.
     """
     chosen = replace(PLANS[network], seed=seed)
+    if start is None and chosen.stages[0].frozen:
+        raise ValueError(
+            f"{network} begins with published weights: name their file by --start"
+        )
     if epochs is not None and len(epochs) != len(chosen.stages):
         raise ValueError(f"{network} is trained in {len(chosen.stages)} stage(s)")
     counts = epochs or [stage.epochs for stage in chosen.stages]
@@ -31,7 +36,8 @@ def plan(
         replace(stage, epochs=count, rate=rate or stage.rate)
         for stage, count in zip(chosen.stages, counts, strict=True)
     )
-    arch = artifact.load_spec(start).arch if start else chosen.arch
+    goes_on = start is not None and start.suffix != ".npz"
+    arch = artifact.load_spec(start).arch if goes_on else chosen.arch
     return replace(chosen, stages=stages, arch=arch)
 
 

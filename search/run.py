@@ -4,6 +4,7 @@ Three parts by patient: training, validation (chooses the epoch, the temperature
 the threshold) and test, which only the model that came out gets to see, once.
 """
 
+import hashlib
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,10 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.networks import ARCHS, Arch, build
+from inference.networks.squeezenet import imagenet
 from inference.preprocess import Recipe
-from search import data
+from search import card, data, pointing
+from search.card import Judged
 from search.data import Example
 from search.evaluate import Report, operating_point, report, temperature
 from search.parts import OTHER_PARTS, Parts
@@ -30,43 +33,19 @@ from search.trainee import Plan, Stage, Teacher
 
 SENSITIVITY = 0.8  # on validation, at the threshold
 
-INTENDED_USE = (
-    "Decision support: marks radiographs of the upper limb for a radiologist, who "
-    "decides. A first model for development and demonstration; not a medical device."
-)
-FRACATLAS = {
-    "name": "FracAtlas",
-    "licence": "CC BY 4.0",
-    "source": "Abedeen et al., FracAtlas, Sci Data 10, 521 (2023), "
-    "doi:10.1038/s41597-023-02432-4",
-    "notes": "No patient or study ids: a patient is a published block of consecutive "
-    "images, a study consecutive images that seem to be views of one person "
-    "(search/studies.py). Labels are of the image.",
-}
-
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
 # Half the size: what two cores can learn from in minutes.
 HALF = Recipe(width=171, height=256)
+# Published weights, gently: the head first, then everything at a tenth of the usual
+# rate; three times that unlearns what they know.
+TRANSFER = Stage(4, 1.0, True, 1e-3, frozen=True), Stage(16, 1.0, True, 1e-4)
 PLANS = {
+    "squeezenet": Plan(
+        Arch("squeezenet", (("dropout", 0.3),)), TRANSFER, HALF, batch=16, ema=0.98
+    ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
     "rx-lite": Plan(RX_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),
 }
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One score an image: the highest logit of its views."""
-
-    examples: list[Example]
-    logits: np.ndarray
-
-    @property
-    def labels(self) -> np.ndarray:
-        return np.array([example.label for example in self.examples])
-
-    @property
-    def patients(self) -> list[str]:
-        return [example.patient for example in self.examples]
 
 
 @dataclass(frozen=True)
@@ -93,6 +72,7 @@ def run(
 
     Artifacts of networks trained on the same parts: `teacher` has opinions worth
     learning, `start` has the weights (of the plan's architecture) to go on from.
+    `start` may also be the file of SqueezeNet's published weights (.npz).
     Checkpoints and prepared views are kept in `work`: the same call goes on where
     it was interrupted. tell: see search.train.
     """
@@ -104,40 +84,29 @@ def run(
     mine = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
     material = Material(everything, everything.of(np.array(mine)), validation)
     taught = _teacher(teacher, plan.recipe) if teacher else None
-    weights = artifact.load_network(start).state_dict() if start else None
-    room = work / f"{name}-{plan.seed}"
-    progress = fit(plan, material, room, taught, weights, tell)
+    weights = _start(start, plan.recipe) if start else None
+    progress = fit(plan, material, work / f"{name}-{plan.seed}", taught, weights, tell)
 
     arch, state = folded(plan.arch, progress.best)
     network = _loaded(arch, state)
     chosen = judge(network, validation, parts.validation, plan.recipe)
     spec = calibrated(Spec(name, arch, plan.recipe, "alo", threshold=0.5), chosen)
+    spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
     test, _ = prepare(parts.test, plan.recipe, work)
     judged = judge(network, test, parts.test, plan.recipe)
-    outcome = assess(judged, spec)
-    card = _origin(name, images, parts) | {
+    facts = card.origin(name, images, parts) | {
         "set_aside": dict(set_aside),
-        "test_images": sorted(e.image.name for e in judged.examples),
         "plan": plan.to_json(),
-        "teacher": artifact.digest(teacher) if teacher else "",
-        "start": artifact.digest(start) if start else "",
+        "teacher": _identity(teacher),
+        "start": _identity(start),
         "commit": commit,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "history": progress.history,
         "validation": asdict(assess(chosen, spec)),
-        "test": asdict(outcome),
+        **card.measured(network, spec, judged),
     }
-    return Verdict(out, artifact.save(out, spec, state, card), outcome)
-
-
-def _origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
-    """The part of a card that is known before the training."""
-    return {
-        "name": name,
-        "intended_use": INTENDED_USE,
-        "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
-        "parts": {side: data.demography(found) for side, found in vars(parts).items()},
-    }
+    facts["test"] = asdict(outcome := assess(judged, spec))
+    return Verdict(out, artifact.save(out, spec, state, facts), outcome)
 
 
 def measured(recipe: Recipe, samples: Samples) -> Recipe:
@@ -191,6 +160,22 @@ def _loaded(arch: Arch, state: Mapping[str, Tensor]) -> nn.Module:
     network = build(arch).eval()
     network.load_state_dict(state)
     return network.to(memory_format=torch.channels_last)
+
+
+def _start(start: Path, recipe: Recipe) -> dict[str, Tensor]:
+    if start.suffix == ".npz":
+        with np.load(start) as published:  # refuses pickles
+            return imagenet(published, recipe.mean, recipe.std)
+    return artifact.load_network(start).state_dict()
+
+
+def _identity(source: Path | None) -> str:
+    """The digest of an artifact, or of the file of published weights."""
+    if source is None:
+        return ""
+    if source.is_file():
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    return artifact.digest(source)
 
 
 def _teacher(folder: Path, recipe: Recipe) -> Teacher:

@@ -112,7 +112,7 @@ def _epoch(
     losses = []
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed * 1000 + overall)
-        trainee.learning.train()
+        trainee.begin(stage)
         work = batches(training, order, size, rng)
         for step, batch in enumerate(tqdm(work, f"epoch {overall + 1}", steps)):
             done = (epoch + step / steps) / stage.epochs

@@ -28,12 +28,15 @@ class Stage:
 
     everything: learn from every body part, not only from those to be read.
     rate: the highest learning rate; it climbs to it and falls along a cosine.
+    frozen: only what is behind the features learns. What begins with good features
+    and a random head would unlearn them first (Kumar et al. 2022, arXiv:2202.10054).
     """
 
     epochs: int
     scale: float
     everything: bool
     rate: float
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,14 @@ class Trainee:
         teacher: Teacher | None = None,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """start: weights of the network to begin with, instead of random ones."""
+        """start: weights of the network, or of its features alone, to begin with."""
         self.plan, self.teacher = plan, teacher
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
             self.network = build(plan.arch).to(memory_format=torch.channels_last)
             self.box_head = nn.Conv2d(self.network.channels, 1, 1)
         if start:
-            self.network.load_state_dict(start)
+            self.network.load_state_dict({**self.network.state_dict(), **start})
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
         self.learning = nn.ModuleList([self.network, self.box_head])
@@ -96,6 +99,13 @@ class Trainee:
             self.learning.parameters(), weight_decay=plan.decay
         )
         self.steps = 0
+
+    def begin(self, stage: Stage) -> None:
+        """Ready to learn as in `stage`."""
+        self.learning.train()
+        self.network.features.requires_grad_(not stage.frozen)
+        if stage.frozen:
+            self.network.features.eval()
 
     def learn(self, batch: Batch, rate: float) -> float:
         """One step of the optimiser. -> classification loss."""

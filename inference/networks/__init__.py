@@ -19,8 +19,13 @@ from torch import nn
 
 from inference.networks.resnet import ResNet18
 from inference.networks.rx import Rx
+from inference.networks.squeezenet import SqueezeNet
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet18": ResNet18, "rx": Rx}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "resnet18": ResNet18,
+    "rx": Rx,
+    "squeezenet": SqueezeNet,
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Arch:
 
 
 ARCHS = {
+    "squeezenet": Arch("squeezenet"),
     "resnet18": Arch("resnet18"),
     "rx-lite": Arch("rx"),
     "rx-large": Arch(

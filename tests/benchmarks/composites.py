@@ -19,30 +19,24 @@ and how often a peak in the middle of the frame, or anywhere, would be near.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from inference import picture, preprocess  # noqa: E402
 from inference.artifact import Spec, load_card, load_network, load_spec  # noqa: E402
-from inference.calibrate import probability  # noqa: E402
-from inference.explain import COMPOSITES, gradcam, lrp  # noqa: E402
+from inference.explain import COMPOSITES, gradcam  # noqa: E402
 from inference.explain.faithfulness import (  # noqa: E402
     curves,
-    inside,
     positive_mass,
     randomisation,
 )
-from inference.overlay import render  # noqa: E402
 from search.data import Box, Example, examples  # noqa: E402
 from search.parts import Parts  # noqa: E402
+from search.pointing import Case, Method, chance, hits, marked, ruled  # noqa: E402
 
 FRACATLAS = ROOT.parent / "shared" / "data" / "fracatlas"
 COLUMNS = (
@@ -56,7 +50,6 @@ COLUMNS = (
     "sum|R|/|f|",
     "random",
 )
-Method = Callable[[nn.Module, Tensor], Tensor]
 
 
 def held_out(folder: Path, images: Path) -> list[Example]:
@@ -65,69 +58,40 @@ def held_out(folder: Path, images: Path) -> list[Example]:
     names = load_card(folder).get("test_images")
     if not names:  # an older card: the split that training makes
         names = [example.image.name for example in Parts.of(known).test]
-    return [e for e in known if e.label and e.boxes and e.image.name in set(names)]
+    return marked([e for e in known if e.image.name in set(names)])
 
 
 def methods(spec: Spec) -> dict[str, Method]:
-    ruled = {
-        name: partial(lrp, composite=name, recipe=spec.recipe) for name in COMPOSITES
+    return {name: ruled(spec, name) for name in COMPOSITES} | {"gradcam": gradcam}
+
+
+def measure(case: Case, method: Method, deep: bool) -> dict[str, float]:
+    """What this method shows; the slow measures only if `deep`."""
+    maps = case.maps(method)
+    hit, near = hits(case.peak(maps), case.example, case.shape)
+    best = int(case.logits.argmax())
+    found = {
+        "hits": hit,
+        "near": near,
+        "flagged": near if case.flagged else np.nan,
+        "mass": mass(maps.numpy(), case),
+        "blue": float(-maps.clamp(max=0).sum() / maps.abs().sum().clamp(min=1e-9)),
+        "sum|R|/|f|": float(maps[best].abs().sum() / case.logits[best].abs()),
     }
-    return ruled | {"gradcam": gradcam}
+    if deep:
+        view = case.inputs[best][None]
+        deletion, insertion = curves(case.network, view, maps[best])
+        found |= {"deletion": deletion, "insertion": insertion}
+        found["random"] = randomisation(method, case.network, view, seed=0)
+    return found
 
 
-class Case:
-    """One radiograph as the model sees it."""
-
-    def __init__(self, network: nn.Module, spec: Spec, example: Example) -> None:
-        frame = picture.frame(example.image)
-        self.network, self.example, self.shape = network, example, frame.pixels.shape
-        self.views = preprocess.views(frame.pixels, spec.recipe)
-        self.inputs = torch.from_numpy(preprocess.tensor(self.views, spec.recipe))
-        with torch.no_grad():
-            self.logits = network(self.inputs)[:, 0]
-        chance = probability(self.logits.numpy(), spec.temperature).max()
-        self.flagged = bool(chance >= spec.threshold)
-
-    def measure(self, method: Method, deep: bool) -> dict[str, float]:
-        """What this method shows; the slow measures only if `deep`."""
-        maps = torch.cat([method(self.network, x[None]) for x in self.inputs])
-        pairs = [(m.numpy(), view.affine) for m, view in zip(maps, self.views)]
-        hit, near = hits(render(pairs, self.shape).peak, self.example, self.shape)
-        best = int(self.logits.argmax())
-        found = {
-            "hits": hit,
-            "near": near,
-            "flagged": near if self.flagged else np.nan,
-            "mass": mass(pairs, self.example),
-            "blue": float(-maps.clamp(max=0).sum() / maps.abs().sum().clamp(min=1e-9)),
-            "sum|R|/|f|": float(maps[best].abs().sum() / self.logits[best].abs()),
-        }
-        if deep:
-            view = self.inputs[best][None]
-            deletion, insertion = curves(self.network, view, maps[best])
-            found |= {"deletion": deletion, "insertion": insertion}
-            found["random"] = randomisation(method, self.network, view, seed=0)
-        return found
-
-
-def hits(
-    peak: tuple[float, float] | None, example: Example, shape: tuple[int, int]
-) -> tuple[bool, bool]:
-    """Is the peak in a box widened by a tenth, and is it near one?"""
-    if peak is None:
-        return False, False
-    return (
-        any(inside(peak, box, 0.1 * max(box[2:])) for box in example.boxes),
-        any(inside(peak, box, 0.03 * max(shape)) for box in example.boxes),
-    )
-
-
-def mass(pairs: Sequence[tuple[np.ndarray, np.ndarray]], example: Example) -> float:
+def mass(maps: np.ndarray, case: Case) -> float:
     """The share of positive relevance in the boxes, measured on the views."""
     found = 0.0
-    for relevance, affine in pairs:
-        boxes = [upright(box, affine) for box in example.boxes]
-        found += sum(positive_mass(relevance, box) for box in boxes) / len(pairs)
+    for relevance, view in zip(maps, case.views):
+        boxes = [upright(box, view.affine) for box in case.example.boxes]
+        found += sum(positive_mass(relevance, box) for box in boxes) / len(maps)
     return min(1.0, found)
 
 
@@ -140,19 +104,6 @@ def upright(box: Box, affine: np.ndarray) -> Box:
     return (*low, *(high - low))
 
 
-def baselines(found: Sequence[Example]) -> tuple[float, float]:
-    """(middle, anywhere): the share of frames where a peak in the middle, or at
-    random, would be near a box."""
-    middle, anywhere = [], []
-    for example in found:
-        rows, columns = shape = picture.frame(example.image).pixels.shape
-        middle.append(hits((columns / 2, rows / 2), example, shape)[1])
-        wider = 0.06 * max(shape)
-        areas = [(w + wider) * (h + wider) for _, _, w, h in example.boxes]
-        anywhere.append(min(1.0, sum(areas) / rows / columns))
-    return float(np.mean(middle)), float(np.mean(anywhere))
-
-
 def report(folder: Path, images: Path, step: int, deep: int) -> None:
     spec, network = load_spec(folder), load_network(folder)
     found = held_out(folder, images)[::step]
@@ -160,14 +111,13 @@ def report(folder: Path, images: Path, step: int, deep: int) -> None:
     for i, example in enumerate(found):
         case = Case(network, spec, example)
         for name, method in methods(spec).items():
-            rows[name].append(case.measure(method, deep=i * deep % len(found) < deep))
+            rows[name].append(measure(case, method, deep=i * deep % len(found) < deep))
     print(f"\n{spec.name} ({folder}): {len(found)} held-out fractured radiographs")
     print(f"{'':12}", *(f"{column:>10}" for column in COLUMNS))
     for name, values in rows.items():
         means = [np.nanmean([row.get(c, np.nan) for row in values]) for c in COLUMNS]
         print(f"{name:12}", *(f"{mean:10.3f}" for mean in means))
-    middle, anywhere = baselines(found)
-    print(f"near by chance: a peak in the middle {middle:.3f}, anywhere {anywhere:.3f}")
+    print("near by chance:", chance(found))
 
 
 def main() -> None:

@@ -96,3 +96,33 @@ def test_a_label_counts_as_much_as_its_weight():
     other.learn(replace(batch, images=images, weights=weights), 1e-3)
     pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
+def test_a_frozen_stage_leaves_the_features_alone():
+    trainee = Trainee(PLAN)
+    for stage, moves in (
+        (replace(PLAN.stages[0], frozen=True), False),
+        (
+            PLAN.stages[0],
+            True,
+        ),
+    ):
+        before = {n: w.clone() for n, w in trainee.network.state_dict().items()}
+        trainee.begin(stage)
+        trainee.learn(broken(), 1e-3)
+        after = trainee.network.state_dict()
+        moved = {
+            n.split(".")[0] for n in before if not torch.equal(before[n], after[n])
+        }
+        assert moved == ({"features", "head"} if moves else {"head"})
+
+
+def test_it_can_begin_with_features_alone():
+    start = {
+        name: torch.full_like(value, 0.5)
+        for name, value in build(TINY).state_dict().items()
+        if name.startswith("features")
+    }
+    state = Trainee(PLAN, start=start).network.state_dict()
+    assert all(torch.equal(state[name], start[name]) for name in start)
+    assert any(state[name].std() > 0 for name in state.keys() - start.keys())

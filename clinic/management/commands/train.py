@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference.artifact import DamagedArtifact
 
-NETWORKS = ("resnet18", "rx-lite")
+NETWORKS = ("squeezenet", "resnet18", "rx-lite")
 
 
 class Command(BaseCommand):
@@ -21,7 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("--images", **folder, required=True)
         parser.add_argument("--out", **folder, required=True)
         parser.add_argument("--teacher", **folder, help="An artifact to learn from")
-        parser.add_argument("--start", **folder, help="An artifact to go on from")
+        parser.add_argument(
+            "--start",
+            **folder,
+            help="An artifact to go on from, or SqueezeNet's published weights (.npz)",
+        )
         parser.add_argument("--rate", type=float, help="The highest learning rate")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(

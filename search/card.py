@@ -1,0 +1,107 @@
+"""What people should know of a model: facts for its card, measured or from the data.
+
+A card's `holdout` is what the promotion gate compares two models by: every case of
+the test part with the probability that this model gave it.
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from inference.artifact import Spec
+from inference.calibrate import probability
+from inference.runtime import compiled
+from search import data, pointing
+from search.data import Example
+from search.parts import Parts
+
+INTENDED_USE = (
+    "Decision support: marks radiographs of the upper limb for a radiologist, who "
+    "decides. A first model for development and demonstration; not a medical device."
+)
+FRACATLAS = {
+    "name": "FracAtlas",
+    "licence": "CC BY 4.0",
+    "source": "Abedeen et al., FracAtlas, Sci Data 10, 521 (2023), "
+    "doi:10.1038/s41597-023-02432-4",
+    "notes": "No patient or study ids: a patient is a published block of consecutive "
+    "images, a study consecutive images that seem to be views of one person "
+    "(search/studies.py). Labels are of the image.",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One score an image: the highest logit of its views."""
+
+    examples: list[Example]
+    logits: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array([example.label for example in self.examples])
+
+    @property
+    def patients(self) -> list[str]:
+        return [example.patient for example in self.examples]
+
+
+def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
+    """The part of a card that is known before the training."""
+    return {
+        "name": name,
+        "intended_use": INTENDED_USE,
+        "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
+        "parts": {side: data.demography(found) for side, found in vars(parts).items()},
+    }
+
+
+def measured(network: nn.Module, spec: Spec, judged: Judged) -> dict[str, object]:
+    """What only the finished model can tell. judged: the test part."""
+    shown = pointing.card(network, spec, judged.examples)
+    return {
+        "test_images": sorted(example.image.name for example in judged.examples),
+        "pointing": shown,
+        "holdout": holdout(judged, spec)
+        | {
+            "pointing": {
+                m: shown[m]["near"] for m in shown.keys() & {"lrp", "gradcam"}
+            },
+            "milliseconds": milliseconds(network, spec),
+        },
+    }
+
+
+def holdout(judged: Judged, spec: Spec) -> dict[str, object]:
+    """The cases, and a digest of who they are and of what is true of them."""
+    scores = probability(judged.logits, spec.temperature)
+    cases = [
+        {
+            "id": example.image.name,
+            "study": example.study,
+            "patient": example.patient,
+            "label": example.label,
+            "probability": round(float(score), 6),
+            "subgroups": {"part": example.part} if example.part else {},
+        }
+        for example, score in zip(judged.examples, scores, strict=True)
+    ]
+    known = json.dumps(sorted([case["id"], case["label"]] for case in cases))
+    return {"digest": hashlib.sha256(known.encode()).hexdigest(), "cases": cases}
+
+
+def milliseconds(network: nn.Module, spec: Spec, rounds: int = 15) -> float:
+    """CPU time of this process for one view, compiled: the median."""
+    read = compiled(network, spec)
+    view = np.zeros((1, 1, spec.recipe.height, spec.recipe.width), np.float32)
+    spent = []
+    for _ in range(rounds):
+        start = time.process_time()
+        read(view)
+        spent.append(1e3 * (time.process_time() - start))
+    return round(float(np.median(spent)), 2)

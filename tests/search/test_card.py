@@ -1,0 +1,39 @@
+"""A card tells what was measured, case by case."""
+
+import numpy as np
+import pytest
+
+from inference.artifact import Spec
+from inference.networks import ARCHS
+from inference.preprocess import Recipe
+from search.card import Judged, holdout
+from search.data import Example
+
+SPEC = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5, temperature=2.0)
+
+
+def judged(folder, labels, logits):
+    found = [
+        Example(folder / f"{i}.png", label, f"s{i}", f"p{i // 2}", part="wrist")
+        for i, label in enumerate(labels)
+    ]
+    return Judged(found, np.array(logits))
+
+
+def test_the_holdout_names_every_case_with_its_probability(tmp_path):
+    first = holdout(judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0]), SPEC)["cases"][1]
+    assert first.pop("probability") == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert first == {
+        "id": "1.png",
+        "study": "s1",
+        "patient": "p0",
+        "label": 1,
+        "subgroups": {"part": "wrist"},
+    }
+
+
+def test_the_digest_is_of_who_and_what_is_true_not_of_what_a_model_says(tmp_path):
+    one = holdout(judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0]), SPEC)["digest"]
+    assert holdout(judged(tmp_path, [0, 1, 1], [5, 5, 5]), SPEC)["digest"] == one
+    assert holdout(judged(tmp_path, [0, 1, 0], [0, 2, -2]), SPEC)["digest"] != one
+    assert holdout(judged(tmp_path, [0, 1], [0.0, 2.0]), SPEC)["digest"] != one
