@@ -1,0 +1,218 @@
+"""May a model take over? Two models on one holdout, and what speaks against it.
+
+The candidate has to be shown not to be worse: each difference is drawn again and
+again for both models together, and its 90 % interval must not reach further down
+than the margin. What was not measured speaks against it too. The cards hold what
+is judged (`search.holdout` describes the format). Numpy only, no torch: the web
+process judges.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from search import holdout
+from search.holdout import MEASURES, METHODS, Case, Measured
+
+CLASS_SIZE = 10  # cases of a label below which a subgroup's share of it says nothing
+NAMED = 3  # patients that a sentence names
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How much less than the model in service is borne; `slower` is a factor."""
+
+    auroc: float = 0.02
+    sensitivity: float = 0.05
+    specificity: float = 0.05
+    subgroup: float = 0.10
+    subgroup_size: int = 30  # studies
+    calibration: float = 0.03
+    pointing: float = 0.05
+    slower: float = 1.5
+
+
+MARGINS = Margins()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of both models.
+
+    low, high: 90 % interval of candidate minus incumbent, where it was drawn.
+    blocker: the sentence that refuses the candidate; empty where it passes.
+    """
+
+    what: str
+    incumbent: float | None
+    candidate: float | None
+    low: float | None = None
+    high: float | None = None
+    blocker: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """rows: every figure of both. blockers: the sentences; none: it may serve."""
+
+    rows: tuple[Row, ...]
+    blockers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """candidate and incumbent tell the same cases in the same order."""
+
+    candidate: Measured
+    incumbent: Measured
+    margins: Margins
+
+    def rows(self) -> Iterator[Row]:
+        yield from self._differences()
+        yield from self._subgroups()
+        yield self._calibration()
+        yield from self._pointing()
+        yield self._speed()
+
+    def _differences(self) -> Iterator[Row]:
+        """AUROC and the operating point, by a paired bootstrap over patients."""
+        counts = holdout.weights(self.candidate.cases)
+        after = holdout.measures(self.candidate, counts)
+        before = holdout.measures(self.incumbent, counts)
+        for what, new, old in zip(MEASURES, after, before):
+            found = holdout.estimate(new - old)
+            allowed = getattr(self.margins, what.lower())
+            row = Row(what, float(old[0]), float(new[0]), found.low, found.high)
+            passes = found.low >= -allowed - ROUNDING
+            yield row if passes else replace(row, blocker=_may_be_worse(row, allowed))
+
+    def _subgroups(self) -> Iterator[Row]:
+        for group, indices in holdout.groups(self.candidate.cases).items():
+            if len(indices) < self.margins.subgroup_size:
+                continue
+            for label, what in ((1, "sensitivity"), (0, "specificity")):
+                of = [i for i in indices if self.candidate.cases[i].label == label]
+                if len(of) >= CLASS_SIZE:
+                    yield self._subgroup(f"{group} ({len(indices)} studies)", what, of)
+
+    def _subgroup(self, group: str, what: str, of: list[int]) -> Row:
+        was, now = (
+            _right([model.cases[i] for i in of], model.threshold)
+            for model in (self.incumbent, self.candidate)
+        )
+        words = (
+            f"In {group} {what} is {now:.3f} against {was:.3f} in service: "
+            f"at most {self.margins.subgroup:.2f} less is allowed."
+        )
+        passes = now >= was - self.margins.subgroup - ROUNDING
+        return Row(f"{what}, {group}", was, now, blocker="" if passes else words)
+
+    def _calibration(self) -> Row:
+        was = holdout.calibration_error(self.incumbent.cases)
+        now = holdout.calibration_error(self.candidate.cases)
+        words = (
+            f"Expected calibration error {now:.3f} against {was:.3f} in service: "
+            f"at most {self.margins.calibration:.2f} more is allowed."
+        )
+        passes = now <= was + self.margins.calibration + ROUNDING
+        return Row("calibration error", was, now, blocker="" if passes else words)
+
+    def _pointing(self) -> Iterator[Row]:
+        for method in METHODS:
+            was = self.incumbent.pointing.get(method)
+            now = self.candidate.pointing.get(method)
+            words = self._unmeasured(f"The overlay hit rate of {method}", was, now)
+            if not words and now < was - self.margins.pointing - ROUNDING:
+                words = (
+                    f"The overlays of {method} hit {now:.3f} of the fractures against "
+                    f"{was:.3f} in service: at most {self.margins.pointing:.2f} less "
+                    "is allowed."
+                )
+            yield Row(f"overlay hit rate, {method}", was, now, blocker=words)
+
+    def _speed(self) -> Row:
+        was, now = self.incumbent.milliseconds, self.candidate.milliseconds
+        words = self._unmeasured("The time a study takes", was, now)
+        if not words and now > was * self.margins.slower + ROUNDING:
+            words = (
+                f"A study takes {now:.0f} ms against {was:.0f} ms in service: "
+                f"at most {self.margins.slower:.1f} times as long is allowed."
+            )
+        return Row("milliseconds a study", was, now, blocker=words)
+
+    def _unmeasured(self, what: str, was: float | None, now: float | None) -> str:
+        pairs = ((self.candidate, now), (self.incumbent, was))
+        lacking = [model.name for model, figure in pairs if figure is None]
+        return f"{what} was not measured for {_listed(lacking)}." if lacking else ""
+
+
+def judge(
+    candidate: Measured, incumbent: Measured, margins: Margins = MARGINS
+) -> Judgement:
+    """Every figure of both, and the sentences that refuse `candidate`."""
+    if troubles := _troubles(candidate, incumbent):
+        return Judgement((), tuple(troubles))
+    rows = tuple(Gate(candidate, _paired(incumbent, candidate), margins).rows())
+    refused = [row.blocker for row in rows if row.blocker]
+    return Judgement(rows, (*_leaks(candidate), *refused))
+
+
+def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
+    """Why the two cannot be held against each other at all."""
+    both = (candidate, incumbent)
+    if found := [model.trouble for model in both if model.trouble]:
+        return found
+    known = [{(c.id, c.patient, c.label) for c in model.cases} for model in both]
+    if candidate.digest == incumbent.digest and known[0] == known[1]:
+        return []
+    told = [
+        f"{len(model.cases)} studies (digest {model.digest[:12] or 'none'})"
+        for model in both
+    ]
+    return [
+        f"The holdouts differ: {candidate.name} was judged on {told[0]}, "
+        f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} studies "
+        "are the same in both."
+    ]
+
+
+def _leaks(candidate: Measured) -> Iterator[str]:
+    if candidate.learnt_from is None:
+        yield (
+            f"The card of {candidate.name} does not name the patients it learnt from: "
+            "whether the holdout was among them cannot be checked."
+        )
+        return
+    known = {case.patient for case in candidate.cases} & candidate.learnt_from
+    if known:
+        named = ", ".join(sorted(known)[:NAMED]) + (", …" if len(known) > NAMED else "")
+        count = "1 patient" if len(known) == 1 else f"{len(known)} patients"
+        yield (
+            f"{candidate.name} has learnt from {count} of the holdout ({named}): "
+            "its figures say nothing."
+        )
+
+
+def _paired(incumbent: Measured, candidate: Measured) -> Measured:
+    by_id = {case.id: case for case in incumbent.cases}
+    return replace(incumbent, cases=tuple(by_id[c.id] for c in candidate.cases))
+
+
+def _may_be_worse(row: Row, allowed: float) -> str:
+    difference = row.candidate - row.incumbent
+    return (
+        f"{row.what[0].upper()}{row.what[1:]} {row.candidate:.3f} against "
+        f"{row.incumbent:.3f} in service: the difference of {difference:+.3f} "
+        f"(90 % interval {row.low:+.3f} to {row.high:+.3f}) may be worse than the "
+        f"{-allowed:+.2f} that is allowed."
+    )
+
+
+def _right(cases: Iterable[Case], threshold: float) -> float:
+    """How many are on the right side of `threshold`, [0, 1]."""
+    right = [(case.probability >= threshold) == bool(case.label) for case in cases]
+    return sum(right) / len(right)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(dict.fromkeys(names))

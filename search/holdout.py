@@ -1,0 +1,221 @@
+"""How a model did on the studies held out for judging it, as its card tells.
+
+`search.run` writes into card.json under "holdout":
+
+    {"digest": SHA-256 over the sorted case ids with their labels,
+     "cases": [{"id": "…", "patient": "…", "label": 0 or 1,
+                "probability": of the study, [0, 1], "subgroups": {"sex": "F", …}}],
+     "pointing": {"lrp": share of fractures pointed at, "gradcam": the same},
+     "milliseconds": a study, on the machine that trained}
+
+and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}}.
+Intervals are drawn over patients as a whole: studies of one person are not
+independent. Numpy only: the web process judges too.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+METHODS = ("lrp", "gradcam")
+MEASURES = ("AUROC", "sensitivity", "specificity")
+DRAWS, SEED = 2000, 0
+BINS = 10  # of the expected calibration error
+
+
+class Estimate(NamedTuple):
+    """A figure with its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One judged study. label: 1 fractured, 0 not. subgroups: name -> value."""
+
+    id: str
+    patient: str
+    label: int
+    probability: float
+    subgroups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of one model. threshold: a probability. None: not measured.
+
+    trouble: why its holdout cannot be used, a sentence. learnt_from: the patients it
+    was trained and tuned on.
+    """
+
+    name: str
+    threshold: float
+    digest: str = ""
+    cases: tuple[Case, ...] = ()
+    pointing: Mapping[str, float] = field(default_factory=dict)
+    milliseconds: float | None = None
+    learnt_from: frozenset[str] | None = None
+    trouble: str = ""
+
+
+def measured(name: str, threshold: float, card: Mapping[str, object]) -> Measured:
+    """What `card` says of the model `name`; what it lacks is missing, never guessed."""
+    known = Measured(name, threshold, learnt_from=_learnt_from(card.get("parts")))
+    told = card.get("holdout")
+    if not isinstance(told, Mapping):
+        words = f"{name} was not measured on a holdout: its card has none."
+        return replace(known, trouble=words)
+    try:
+        cases = _cases(told.get("cases"))
+    except ValueError as error:
+        words = f"The holdout in the card of {name} cannot be used: {error}."
+        return replace(known, trouble=words)
+    pointing = told.get("pointing")
+    pointing = pointing if isinstance(pointing, Mapping) else {}
+    rates = {method: _figure(pointing.get(method)) for method in METHODS}
+    return replace(
+        known,
+        digest=str(told.get("digest") or ""),
+        cases=cases,
+        pointing={key: rate for key, rate in rates.items() if rate is not None},
+        milliseconds=_figure(told.get("milliseconds")),
+    )
+
+
+def summary(model: Measured) -> dict[str, Estimate]:
+    """AUROC, sensitivity and specificity at the threshold."""
+    drawn = measures(model, weights(model.cases))
+    return {what: estimate(values) for what, values in zip(MEASURES, drawn)}
+
+
+def by_subgroup(model: Measured) -> list[tuple[str, int, dict[str, Estimate]]]:
+    """(subgroup, cases, summary) of every subgroup that holds both classes."""
+    found = []
+    for name, indices in groups(model.cases).items():
+        cases = tuple(model.cases[i] for i in indices)
+        if {case.label for case in cases} == {0, 1}:
+            part = replace(model, cases=cases)
+            found.append((name, len(cases), summary(part)))
+    return found
+
+
+def calibration_error(cases: Iterable[Case]) -> float:
+    """Expected calibration error over bins of equal width (Guo et al. 2017)."""
+    labels, chances = _arrays(cases)
+    bins = np.minimum((chances * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=chances - labels, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+# --- From a card ----------------------------------------------------------------
+
+
+def _cases(told: object) -> tuple[Case, ...]:
+    """ValueError says what is wrong with them."""
+    if not isinstance(told, list):
+        raise ValueError("it lists no cases")
+    cases = tuple(map(_case, told))
+    if len({case.id for case in cases}) != len(cases):
+        raise ValueError("a case occurs twice")
+    if {case.label for case in cases} != {0, 1}:
+        raise ValueError("it needs cases with and without a fracture")
+    return cases
+
+
+def _case(told: object) -> Case:
+    if not isinstance(told, Mapping) or not told.keys() >= {"id", "patient"}:
+        raise ValueError("a case lacks its id or its patient")
+    label, chance = told.get("label"), _figure(told.get("probability"))
+    if isinstance(label, bool) or label not in (0, 1):
+        raise ValueError(f"label {label!r} is neither 0 nor 1")
+    if chance is None or not 0 <= chance <= 1:
+        raise ValueError(f"{told.get('probability')!r} is no probability")
+    subgroups = told.get("subgroups")
+    subgroups = subgroups if isinstance(subgroups, Mapping) else {}
+    known = {str(k): str(v) for k, v in subgroups.items() if v not in (None, "")}
+    return Case(str(told["id"]), str(told["patient"]), int(label), chance, known)
+
+
+def _learnt_from(parts: object) -> frozenset[str] | None:
+    """None where the card does not name the patients of the training."""
+    if not isinstance(parts, Mapping):
+        return None
+    sides = [parts.get(side) for side in ("training", "validation")]
+    known = [s.get("patients") if isinstance(s, Mapping) else None for s in sides]
+    if not isinstance(known[0], list):
+        return None
+    return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
+
+
+def _figure(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+# --- Figures --------------------------------------------------------------------
+
+
+def _arrays(cases: Iterable[Case]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities, float (N,) each."""
+    pairs = np.array([(case.label, case.probability) for case in cases], float)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def groups(cases: Sequence[Case]) -> dict[str, list[int]]:
+    """Indices of the cases of every subgroup, by its name and value."""
+    found: dict[str, list[int]] = {}
+    for index, case in enumerate(cases):
+        for name, value in case.subgroups.items():
+            found.setdefault(f"{name} {value}", []).append(index)
+    return dict(sorted(found.items()))
+
+
+def weights(cases: Sequence[Case]) -> np.ndarray:
+    """(1 + DRAWS, N): how often each case counts; once in the first row, then as
+    often as its patient was drawn with replacement."""
+    names, owners = np.unique([case.patient for case in cases], return_inverse=True)
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
+    return np.vstack([np.ones(len(cases)), drawn[:, owners]])
+
+
+def measures(
+    model: Measured, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AUROC, sensitivity, specificity, each for every row of `counts`.
+
+    nan where a draw holds no case of a class.
+    """
+    labels, chances = _arrays(model.cases)
+    flagged = chances >= model.threshold
+    broken, sound = counts[:, labels == 1], counts[:, labels == 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            _aurocs(chances[labels == 1], broken, chances[labels == 0], sound),
+            broken @ flagged[labels == 1] / broken.sum(axis=1),
+            sound @ ~flagged[labels == 0] / sound.sum(axis=1),
+        )
+
+
+def _aurocs(
+    broken: np.ndarray, of_broken: np.ndarray, sound: np.ndarray, of_sound: np.ndarray
+) -> np.ndarray:
+    """Chance that a fractured case scores above a sound one, ties halved."""
+    order = np.argsort(sound)
+    below = np.cumsum(of_sound[:, order], axis=1)
+    below = np.hstack([np.zeros((len(below), 1)), below])
+    left, right = (np.searchsorted(sound[order], broken, s) for s in ("left", "right"))
+    wins = (of_broken * (below[:, left] + below[:, right])).sum(axis=1) / 2
+    return wins / (of_broken.sum(axis=1) * of_sound.sum(axis=1))
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """The measured value, which is the first, and its 90 % interval."""
+    low, high = np.nanquantile(values[1:], (0.05, 0.95))
+    return Estimate(float(values[0]), float(low), float(high))

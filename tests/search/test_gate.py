@@ -1,0 +1,208 @@
+"""A worse candidate is refused, with the sentence that says why; an equal one not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.gate import judge
+from search.holdout import Case, Measured
+
+SHIFT = 0.3
+
+
+def case(number, label, chance):
+    groups = {"sex": "FM"[number % 2], "age": "child" if number < 100 else "adult"}
+    return Case(f"s{number}", f"p{number // 2}", label, float(chance), groups)
+
+
+@pytest.fixture
+def incumbent():
+    """400 studies of 200 patients, half fractured; finds about nine of ten."""
+    rng = np.random.default_rng(5)
+    labels = np.arange(400) // 2 % 2
+    chances = np.clip(0.5 + 0.25 * (2 * labels - 1) + rng.normal(0, 0.2, 400), 0, 1)
+    return Measured(
+        name="serving",
+        threshold=0.5,
+        digest="d" * 64,
+        cases=tuple(map(case, range(400), labels.tolist(), chances)),
+        pointing={"lrp": 0.6, "gradcam": 0.5},
+        milliseconds=100.0,
+        learnt_from=frozenset({"elsewhere"}),
+    )
+
+
+@pytest.fixture
+def candidate(incumbent):
+    return replace(incumbent, name="fresh")
+
+
+def changed(model, change):
+    """`model` with the probability of each case as `change` says."""
+    cases = [replace(c, probability=float(change(c))) for c in model.cases]
+    return replace(model, cases=tuple(cases))
+
+
+def refusals(candidate, incumbent):
+    return judge(candidate, incumbent).blockers
+
+
+def test_an_equal_one_passes(candidate, incumbent):
+    judged = judge(candidate, incumbent)
+    assert judged.blockers == ()
+    assert {row.what for row in judged.rows} >= {
+        "AUROC",
+        "sensitivity",
+        "specificity",
+        "calibration error",
+        "overlay hit rate, lrp",
+        "milliseconds a study",
+        "specificity, sex F (200 studies)",
+    }
+    assert {row.low for row in judged.rows if row.low is not None} == {0.0}
+
+
+def test_a_better_one_passes_whatever_the_order_of_its_cases(candidate, incumbent):
+    toward = changed(candidate, lambda c: (c.probability + 2 * c.label) / 3)
+    better = replace(toward, cases=toward.cases[::-1])
+    assert not [r for r in judge(better, incumbent).blockers if "calibration" not in r]
+    row = judge(better, incumbent).rows[0]
+    assert row.what == "AUROC" and row.low > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        (
+            "Sensitivity",
+            lambda c: c.probability - c.label * SHIFT * (c.probability > 0.3),
+        ),
+        (
+            "Specificity",
+            lambda c: c.probability + (1 - c.label) * SHIFT * (c.probability < 0.7),
+        ),
+        ("AUROC", lambda c: 0.5 + (c.probability - 0.5) * (int(c.id[1:]) % 5 > 0)),
+    ],
+    ids=["sensitivity", "specificity", "auroc"],
+)
+def test_one_that_is_worse_at_it_is_refused(candidate, incumbent, what, change):
+    found = [s for s in refusals(changed(candidate, change), incumbent) if what in s]
+    assert len(found) == 1
+    assert found[0].startswith(f"{what} 0.")
+    assert "against 0." in found[0] and "90 % interval -" in found[0]
+    assert "that is allowed" in found[0]
+
+
+def test_one_that_only_might_be_as_good_is_refused(candidate, incumbent):
+    """Too few patients to tell: the same shares, of other studies."""
+    few = lambda m: replace(m, cases=m.cases[:24])  # noqa: E731
+    before, after = few(incumbent), few(candidate)
+    wrong = next(c.id for c in before.cases if c.label and c.probability < 0.5)
+    right = next(c.id for c in before.cases if c.label and c.probability >= 0.5)
+    swapped = {wrong: 0.6, right: 0.4}
+    after = changed(after, lambda c: swapped.get(c.id, c.probability))
+    (sentence,) = [s for s in refusals(after, before) if s.startswith("Sensitivity")]
+    assert "difference of +0.000" in sentence
+
+
+def test_a_subgroup_that_loses_is_named(candidate, incumbent):
+    def blind(c):
+        return c.probability * (0.3 if c.subgroups["age"] == "child" and c.label else 1)
+
+    found = refusals(changed(candidate, blind), incumbent)
+    (sentence,) = [s for s in found if s.startswith("In age child")]
+    assert sentence.startswith("In age child (100 studies) sensitivity is 0.0")
+    assert "at most 0.10 less is allowed" in sentence
+    assert not [s for s in found if "age adult" in s]
+
+
+def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
+    rare = {f"s{number}" for number in range(29)}
+
+    def named(model):
+        cases = [
+            replace(c, subgroups={"maker": "rare" if c.id in rare else "common"})
+            for c in model.cases
+        ]
+        return replace(model, cases=tuple(cases))
+
+    worse = changed(named(candidate), lambda c: c.probability * (c.id not in rare))
+    judged = judge(worse, named(incumbent))
+    assert not [row for row in judged.rows if "rare" in row.what]
+
+
+def test_bad_calibration_is_refused(candidate, incumbent):
+    squeezed = changed(candidate, lambda c: 0.5 + (c.probability - 0.5) * 0.2)
+    (sentence,) = refusals(squeezed, incumbent)
+    assert sentence.startswith("Expected calibration error 0.")
+    assert "at most 0.03 more is allowed" in sentence
+
+
+def test_overlays_that_miss_more_are_refused(candidate, incumbent):
+    worse = replace(candidate, pointing={"lrp": 0.54, "gradcam": 0.5})
+    assert refusals(worse, incumbent) == (
+        "The overlays of lrp hit 0.540 of the fractures against 0.600 in service: "
+        "at most 0.05 less is allowed.",
+    )
+    assert (
+        refusals(replace(worse, pointing={"lrp": 0.55, "gradcam": 1}), incumbent) == ()
+    )
+
+
+def test_a_slow_one_is_refused(candidate, incumbent):
+    assert refusals(replace(candidate, milliseconds=151), incumbent) == (
+        "A study takes 151 ms against 100 ms in service: "
+        "at most 1.5 times as long is allowed.",
+    )
+    assert refusals(replace(candidate, milliseconds=150), incumbent) == ()
+
+
+@pytest.mark.parametrize("side", ["candidate", "incumbent", "both"])
+def test_what_was_not_measured_speaks_against_it(candidate, incumbent, side):
+    lacking = {"pointing": {"gradcam": 0.5}, "milliseconds": None}
+    if side != "incumbent":
+        candidate = replace(candidate, **lacking)
+    if side != "candidate":
+        incumbent = replace(incumbent, **lacking)
+    names = {"candidate": "fresh", "incumbent": "serving", "both": "fresh and serving"}
+    assert refusals(candidate, incumbent) == (
+        f"The overlay hit rate of lrp was not measured for {names[side]}.",
+        f"The time a study takes was not measured for {names[side]}.",
+    )
+
+
+def test_one_without_a_holdout_is_refused_and_nothing_else_is_said(incumbent):
+    unmeasured = Measured("fresh", 0.5, trouble="fresh was not measured on a holdout.")
+    judged = judge(unmeasured, incumbent)
+    assert judged.blockers == ("fresh was not measured on a holdout.",)
+    assert judged.rows == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: replace(m, cases=m.cases[:-1]),
+        lambda m: replace(m, digest="e" * 64),
+        lambda m: replace(m, cases=(replace(m.cases[0], label=1), *m.cases[1:])),
+        lambda m: replace(m, cases=(replace(m.cases[0], patient="x"), *m.cases[1:])),
+    ],
+    ids=["one less", "digest", "label", "patient"],
+)
+def test_other_holdouts_are_not_compared(candidate, incumbent, change):
+    (sentence,) = refusals(change(candidate), incumbent)
+    assert sentence.startswith("The holdouts differ: fresh was judged on ")
+    assert "serving in service on 400 studies (digest dddddddddddd)" in sentence
+
+
+def test_one_that_learnt_from_the_holdout_is_refused(candidate, incumbent):
+    leaked = replace(candidate, learnt_from=frozenset({"p3", "p4", "p5", "p6", "q"}))
+    assert refusals(leaked, incumbent) == (
+        "fresh has learnt from 4 patients of the holdout (p3, p4, p5, …): "
+        "its figures say nothing.",
+    )
+
+
+def test_one_that_does_not_say_what_it_learnt_from_is_refused(candidate, incumbent):
+    (sentence,) = refusals(replace(candidate, learnt_from=None), incumbent)
+    assert "does not name the patients" in sentence

@@ -1,0 +1,124 @@
+"""What a card tells of the holdout, and the figures drawn from it."""
+
+import numpy as np
+import pytest
+
+from search.evaluate import auroc
+from search.holdout import (
+    Case,
+    Measured,
+    by_subgroup,
+    calibration_error,
+    measured,
+    measures,
+    summary,
+    weights,
+)
+
+
+def card(**changes):
+    """A card of two patients; `changes` are of its holdout."""
+    cases = [
+        {"id": "a", "patient": "p1", "label": 1, "probability": 0.9},
+        {"id": "b", "patient": "p2", "label": 0, "probability": 0.2},
+    ]
+    cases[0]["subgroups"] = {"sex": "F", "age": None}
+    told = {"digest": "abc", "cases": cases, "milliseconds": 41}
+    told["pointing"] = {"lrp": 0.5, "gradcam": "none"}
+    parts = {"training": {"patients": ["p7"]}, "validation": {"patients": [8]}}
+    return {"holdout": told | changes, "parts": parts}
+
+
+class TestACard:
+    def test_what_it_tells_is_taken(self):
+        found = measured("fresh", 0.5, card())
+        assert [c.id for c in found.cases] == ["a", "b"]
+        assert found.cases[0].subgroups == {"sex": "F"}
+        assert (found.digest, found.milliseconds) == ("abc", 41.0)
+        assert found.pointing == {"lrp": 0.5}
+        assert found.learnt_from == {"p7", "8"}
+        assert found.trouble == ""
+
+    @pytest.mark.parametrize("old", [{}, {"test": {"auroc": 0.8}}, {"holdout": 3}])
+    def test_one_from_before_the_holdout_says_so(self, old):
+        found = measured("older", 0.5, old)
+        assert found.trouble == (
+            "older was not measured on a holdout: its card has none."
+        )
+        assert found.learnt_from is None
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"cases": None}, "it lists no cases"),
+            ({"cases": []}, "with and without a fracture"),
+            ({"cases": [3]}, "lacks its id"),
+            ({"cases": [{"id": "a", "patient": "p"}]}, "label None"),
+            ({"cases": card()["holdout"]["cases"][:1] * 2}, "occurs twice"),
+            ({"cases": card()["holdout"]["cases"][:1]}, "with and without"),
+        ],
+    )
+    def test_a_holdout_that_is_none_is_told_in_words(self, change, words):
+        found = measured("odd", 0.5, card(**change))
+        assert words in found.trouble and "odd" in found.trouble
+
+    @pytest.mark.parametrize("chance", [None, "0.5", 1.2, float("nan"), True])
+    def test_a_probability_that_is_none_is_refused(self, chance):
+        cases = card()["holdout"]["cases"]
+        cases[0]["probability"] = chance
+        assert "no probability" in measured("odd", 0.5, card(cases=cases)).trouble
+
+
+@pytest.fixture
+def model():
+    """Ties, and patients with several studies."""
+    rng = np.random.default_rng(1)
+    chances = rng.integers(0, 8, 90) / 8
+    labels = (chances + rng.normal(0, 0.4, 90) > 0.5).astype(int)
+    cases = [
+        Case(str(i), str(i % 25), int(labels[i]), chances[i], {"sex": "FM"[i % 2]})
+        for i in range(90)
+    ]
+    return Measured("m", 0.5, cases=tuple(cases))
+
+
+def test_measures_are_those_of_the_cases_as_often_as_they_count(model):
+    counts = weights(model.cases)
+    assert (counts[0] == 1).all()
+    labels = np.array([c.label for c in model.cases])
+    chances = np.array([c.probability for c in model.cases])
+    area, found, passed = measures(model, counts)
+    for row in (0, 1, 2):
+        drawn = np.repeat(np.arange(90), counts[row].astype(int))
+        y, p = labels[drawn], chances[drawn]
+        assert area[row] == pytest.approx(auroc(y, p))
+        assert found[row] == pytest.approx((p[y == 1] >= 0.5).mean())
+        assert passed[row] == pytest.approx((p[y == 0] < 0.5).mean())
+
+
+def test_patients_are_drawn_as_a_whole(model):
+    counts = weights(model.cases)
+    owners = np.array([c.patient for c in model.cases])
+    for patient in np.unique(owners):
+        assert (np.ptp(counts[:, owners == patient], axis=1) == 0).all()
+    assert len({tuple(row) for row in counts}) > 1000
+
+
+def test_intervals_hold_the_value(model):
+    found = summary(model)
+    assert list(found) == ["AUROC", "sensitivity", "specificity"]
+    for value, low, high in found.values():
+        assert 0 <= low < value < high <= 1
+
+
+def test_subgroups_with_both_classes_have_figures_of_their_own(model):
+    (first, count, figures), second = by_subgroup(model)
+    assert (first, count, second[0]) == ("sex F", 45, "sex M")
+    assert figures["AUROC"] != summary(model)["AUROC"]
+
+
+def test_the_calibration_error_is_the_gap_between_said_and_seen():
+    cases = [Case(str(i), str(i), int(i < 6), 0.85) for i in range(10)]
+    assert calibration_error(cases) == pytest.approx(0.25)
+    mixed = [*cases, *(Case(f"n{i}", f"n{i}", 0, 0.0) for i in range(10))]
+    assert calibration_error(mixed) == pytest.approx(0.125)
