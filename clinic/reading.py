@@ -17,17 +17,17 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, claims, overlays, tags
+from clinic import audit, claims, overlays, shadows, tags
 from clinic.models import (
     ImageReading,
     Instance,
     ModelVersion,
     Prediction,
+    ShadowReading,
     Study,
 )
 from clinic.models.predictions import NOT_AN_IMAGE
 from clinic.pacs import GoneFromPacs, Pacs, PacsUnavailable
-from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import Reader, Reading, Source, open_reader
 from inference.unreadable import UnreadableFrame
@@ -80,6 +80,36 @@ def explain(*, prediction: Prediction, pacs: Pacs) -> None:
             (image, reader.explain(_source(pacs, image.instance))) for image in images
         ]
         overlays.keep(taken, drawn)
+
+
+def shadow(*, prediction: Prediction, pacs: Pacs) -> None:
+    """Have the shadow, if there is one, read what `prediction` is about. Idempotent.
+
+    A failure is the shadow's, never the study's. Raises what `read` does.
+    """
+    taken = shadows.take(prediction.pk)
+    if taken is None:
+        return
+    with _outcome_of_shadowing(taken):
+        found = again(prediction=prediction, model=taken.model, pacs=pacs)
+        shadows.keep(
+            taken,
+            found.state,
+            found.reason,
+            probability=found.probability,
+            flagged=found.flagged,
+            milliseconds=found.milliseconds["total"],
+        )
+
+
+def again(*, prediction: Prediction, model: ModelVersion, pacs: Pacs) -> Reading:
+    """What `model` says now of the images of `prediction`; keeps nothing.
+
+    Raises DamagedArtifact and PacsUnavailable.
+    """
+    images = prediction.images.select_related("instance").order_by("pk")
+    sources = [_source(pacs, image.instance) for image in images]
+    return _reader(model).read(sources, settings.ANATOMY_SCOPE)
 
 
 def _in_service() -> ModelVersion:
@@ -197,6 +227,7 @@ def _keep_images(
             probability=image.probability,
             voted=image.voted,
             views=[vars(view) for view in image.views],
+            digest=instance.digest,
         )
         for instance, image in zip(instances, reading.images, strict=True)
     )
@@ -217,32 +248,18 @@ def _outcome_of_explaining(taken: Prediction) -> Iterator[None]:
         raise
 
 
-def find_model(wanted: str) -> tuple[Path, str]:
-    """Folder and digest of a model by its name or the beginning of its digest.
-
-    Knows the shipped models and those registered here. Raises ValueError when it is
-    none or several, DamagedArtifact when it is damaged.
-    """
-    roots = settings.SHIPPED_MODELS, settings.MODEL_ROOT
-    folders = [folder for root in roots for folder in sorted(root.glob("[!.]*/"))]
-    for folder in folders:
-        if folder.name == wanted:
-            return folder, artifact.digest(folder)
-    known = {digest: folder for folder in folders if (digest := _digest(folder))}
-    fitting = [item for item in known.items() if item[0].startswith(wanted)]
-    if len(fitting) != 1:
-        what = "Several models begin" if fitting else "No model is called or begins"
-        listed = ", ".join(f"{f.name} ({digest[:12]})" for digest, f in known.items())
-        raise ValueError(f"{what} with {wanted!r}. There are: {listed or 'none'}.")
-    ((digest, folder),) = fitting
-    return folder, digest
-
-
-def _digest(folder: Path) -> str:
+@contextmanager
+def _outcome_of_shadowing(taken: ShadowReading) -> Iterator[None]:
     try:
-        return artifact.digest(folder)
-    except DamagedArtifact:
-        return ""
+        yield
+    except PacsUnavailable:
+        shadows.give_back(taken, AGAIN)
+        raise
+    except DamagedArtifact as error:
+        shadows.give_up(taken, str(error))
+    except Exception as error:
+        shadows.fail(taken, type(error).__name__)
+        raise
 
 
 def read_file(*, path: Path, model: tuple[Path, str], scope: str) -> Reading:

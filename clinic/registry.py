@@ -1,31 +1,40 @@
-"""The life of a model: registered, promoted, retired, promoted again.
+"""The life of a model: registered, in the shadow, in service, retired, back again.
 
-Promotion is a row, not a deploy: workers follow at their next study.
+Promotion is a row, not a deploy: workers follow at their next study. The way into
+service leads through the gate (`search.gate`); the way back never does.
 """
 
-import json
-import shutil
-import tempfile
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
-from clinic import audit, tags
+from clinic import audit, shadows, shelf, tags
 from clinic.models import ModelVersion
 from inference import artifact
+from search.gate import Judgement, judge
+from search.holdout import Measured, measured
 
 Stage = ModelVersion.Stage
+FIRST = "not judged: the first model of an empty house, there is none to compare with"
 
 
 @transaction.atomic
 def register(*, folder: Path, by: AbstractBaseUser | None) -> ModelVersion:
-    """Keep a copy of an artifact, named by its digest, as a candidate. Idempotent."""
-    digest = _whole(folder)
-    _keep_copy(folder, digest)
-    about = {"name": _name(folder), "card": artifact.load_card(folder)}
+    """Keep a copy of an artifact, named by its digest, as a candidate. Idempotent.
+
+    A new one is opened as a reader would open it, which needs torch: for workers
+    and commands, not for the web process.
+    """
+    digest = shelf.whole(folder)
+    if not ModelVersion.objects.filter(digest=digest).exists():
+        shelf.refuse_what_cannot_read(folder, digest)
+    shelf.keep_copy(folder, digest)
+    about = {"name": shelf.spec(folder)["name"], "card": artifact.load_card(folder)}
+    about["name"] = tags.text(about["name"], 64)
     version, first = ModelVersion.objects.get_or_create(
         digest=digest, defaults=about | {"folder": digest}
     )
@@ -36,75 +45,159 @@ def register(*, folder: Path, by: AbstractBaseUser | None) -> ModelVersion:
 
 
 @transaction.atomic
+def shadow(
+    *, version: ModelVersion, by: AbstractBaseUser | None, reason: str
+) -> ModelVersion:
+    """Have `version` read live studies, seen by no radiologist. Idempotent.
+
+    There is one shadow: whatever stood there goes back to where it came from.
+    """
+    _ask_why(reason)
+    version, others = _locked(version)
+    if version.stage == Stage.SHADOW:
+        return version
+    if version.stage == Stage.ACTIVE:
+        raise ValidationError("This model is in service: it reads every study already.")
+    shelf.whole(Path(settings.MODEL_ROOT, version.folder), version.digest)
+    before = _leave(Stage.SHADOW, others)
+    _enter(version, Stage.SHADOW)
+    _record("model.shadowed", version, by, before, reason=reason)
+    return version
+
+
+@transaction.atomic
 def promote(
     *, version: ModelVersion, by: AbstractBaseUser | None, reason: str
 ) -> ModelVersion:
     """Put `version` into service, retiring what served. Idempotent.
 
-    Going back is promoting the older version again: the same trace.
+    ValidationError tells every blocker of the gate, which nobody can override.
     """
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why, for whoever asks later."})
-    _whole(Path(settings.MODEL_ROOT, version.folder), version.digest)
-    # In the order of their keys, so that two who promote at once wait in line.
-    rows = ModelVersion.objects.select_for_update().order_by("pk")
-    version = next(row for row in list(rows) if row.pk == version.pk)
+    _ask_why(reason)
+    version, others = _locked(version)
     if version.stage == Stage.ACTIVE:
         return version
-    before = rows.filter(stage=Stage.ACTIVE).first()
-    ModelVersion.objects.filter(stage=Stage.ACTIVE).update(stage=Stage.RETIRED)
-    version.stage = Stage.ACTIVE
-    version.save(update_fields=["stage"])
+    shelf.whole(Path(settings.MODEL_ROOT, version.folder), version.digest)
+    if found := blockers(version):
+        raise ValidationError({"version": found})
+    before = _leave(Stage.ACTIVE, others)
+    _enter(version, Stage.ACTIVE)
+    passed = "passed" if before else FIRST
+    _record("model.promoted", version, by, before, reason=reason, gate=passed)
+    return version
+
+
+@transaction.atomic
+def rollback(
+    *, version: ModelVersion, by: AbstractBaseUser | None, reason: str = ""
+) -> ModelVersion:
+    """Put a model back into service that served before. Idempotent.
+
+    Never gated: who sees a model fail must not have to argue.
+    """
+    version, others = _locked(version)
+    if version.stage == Stage.ACTIVE:
+        return version
+    if not version.served:
+        raise ValidationError("This model never served: it has to be promoted.")
+    shelf.whole(Path(settings.MODEL_ROOT, version.folder), version.digest)
+    before = _leave(Stage.ACTIVE, others)
+    _enter(version, Stage.ACTIVE)
+    _record("model.rolled_back", version, by, before, reason=reason)
+    return version
+
+
+@transaction.atomic
+def retire(
+    *, version: ModelVersion, by: AbstractBaseUser | None, reason: str
+) -> ModelVersion:
+    """Take a candidate, or the shadow, out of the running. Idempotent."""
+    _ask_why(reason)
+    version, _ = _locked(version)
+    if version.stage == Stage.RETIRED:
+        return version
+    if version.stage == Stage.ACTIVE:
+        raise ValidationError(
+            "This model is in service: it retires when another one is promoted."
+        )
+    before = version.stage
+    _enter(version, Stage.RETIRED)
     audit.record(
-        "model.promoted",
-        version,
-        by,
-        digest=version.digest,
-        before=before.digest if before else None,
-        reason=reason,
+        "model.retired", version, by, digest=version.digest, was=before, reason=reason
     )
     return version
 
 
-def _whole(folder: Path, digest: str | None = None) -> str:
-    """The digest of an artifact fit to serve; refuses a damaged one in its words."""
+def active() -> ModelVersion | None:
+    """The model in service."""
+    return ModelVersion.objects.filter(stage=Stage.ACTIVE).first()
+
+
+def blockers(version: ModelVersion) -> list[str]:
+    """Why `version` may not be promoted, in sentences; empty if it may."""
+    serving = active()
+    if serving is None:
+        return []
+    if serving.pk == version.pk:
+        return ["This model is in service."]
+    return list(judgement(version, serving).blockers)
+
+
+def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
+    """`version` against `other`, as the gate would judge it were that in service."""
+    return judge(facts(version), facts(other))
+
+
+def facts(version: ModelVersion) -> Measured:
+    """What the artifact of `version` tells of its holdout."""
+    name = f"{version.name} {version.brief}"
     try:
-        found = artifact.digest(folder)
-        artifact.load_card(folder, digest or found)
-    except artifact.DamagedArtifact as error:
-        raise ValidationError(str(error)) from error
-    return found
+        spec = shelf.spec(Path(settings.MODEL_ROOT, version.folder))
+        return measured(name, float(spec["threshold"]), version.card)
+    except (ValidationError, KeyError, TypeError, ValueError):
+        return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
 
 
-def _name(folder: Path) -> str:
-    """What the spec calls the model. Read plainly: the checked spec needs torch."""
-    try:
-        return tags.text(json.loads((folder / artifact.SPEC).read_bytes())["name"], 64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValidationError(
-            f"{folder.name}: {artifact.SPEC} names no model"
-        ) from error
+# --- Stages ---------------------------------------------------------------------
 
 
-def _keep_copy(folder: Path, digest: str) -> None:
-    """Whole or not at all, at MODEL_ROOT/digest; a damaged copy is replaced."""
-    kept = Path(settings.MODEL_ROOT, digest)
-    if _is_intact(kept, digest):
-        return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".copy-") as room:
-        fresh = Path(room, digest)
-        fresh.mkdir()
-        for name in artifact.FILES:
-            shutil.copyfile(folder / name, fresh / name)
-        _whole(fresh, digest)
-        if kept.exists():
-            kept.rename(Path(room, "damaged"))
-        fresh.rename(kept)
+def _ask_why(reason: str) -> None:
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why, for whoever asks later."})
 
 
-def _is_intact(folder: Path, digest: str) -> bool:
-    try:
-        return artifact.digest(folder) == digest
-    except artifact.DamagedArtifact:
-        return False
+def _locked(version: ModelVersion) -> tuple[ModelVersion, list[ModelVersion]]:
+    """The row as it is now, and all the others.
+
+    In the order of their keys, so that two who decide at once wait in line.
+    """
+    rows = list(ModelVersion.objects.select_for_update().order_by("pk"))
+    fresh = next(row for row in rows if row.pk == version.pk)
+    return fresh, [row for row in rows if row is not fresh]
+
+
+def _leave(stage: str, others: list[ModelVersion]) -> ModelVersion | None:
+    """Empty `stage`; gives who left it."""
+    leaving = next((row for row in others if row.stage == stage), None)
+    if leaving:
+        _enter(leaving, Stage.RETIRED if leaving.served else Stage.CANDIDATE)
+    return leaving
+
+
+def _enter(version: ModelVersion, stage: str) -> None:
+    if version.stage == Stage.SHADOW:
+        shadows.end(version)
+    version.stage, version.staged_at = stage, timezone.now()
+    version.served = version.served or stage == Stage.ACTIVE
+    version.save(update_fields=["stage", "staged_at", "served"])
+
+
+def _record(
+    action: str,
+    version: ModelVersion,
+    by: AbstractBaseUser | None,
+    before: ModelVersion | None,
+    **detail: object,
+) -> None:
+    said = {"digest": version.digest, "before": before.digest if before else None}
+    audit.record(action, version, by, **said, **detail)

@@ -125,7 +125,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "reading"
-CELERY_TASK_ROUTES = {"clinic.tasks.explain_prediction": {"queue": "explaining"}}
+CELERY_TASK_ROUTES = {
+    "clinic.tasks.explain_prediction": {"queue": "explaining"},
+    "clinic.tasks.shadow_prediction": {"queue": "shadow"},
+}
 # A doorbell that nobody answers must not hold the one who rings.
 CELERY_TASK_PUBLISH_RETRY = False
 if CELERY_BROKER_URL.startswith("filesystem"):

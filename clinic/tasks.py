@@ -46,6 +46,18 @@ def explain_prediction(prediction_id: int) -> None:
         reading.explain(prediction=prediction, pacs=open_pacs())
 
 
+@shared_task
+def shadow_prediction(prediction_id: int) -> None:
+    """Have the shadow read beside one prediction."""
+    from clinic import reading
+
+    prediction = Prediction.objects.filter(pk=prediction_id).first()
+    if prediction is None:
+        return
+    with _within_the_lease(), _pacs_may_be_away(f"shadow of {prediction_id}"):
+        reading.shadow(prediction=prediction, pacs=open_pacs())
+
+
 @contextmanager
 def _within_the_lease() -> Iterator[None]:
     """End the whole process when the work outlasts its lease.

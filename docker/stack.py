@@ -79,6 +79,8 @@ class Stack:
         celery += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         self._start("reading", [*celery, "-Q", "reading", "-n", "reading@%h"])
         self._start("explaining", [*celery, "-Q", "explaining", "-n", "explaining@%h"])
+        patient = ["nice", "-n", "19", *celery]  # the shadow takes what is left over
+        self._start("shadow", [*patient, "-Q", "shadow", "-n", "shadow@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
         web = [PYTHON, "-m", "gunicorn", "clinic.wsgi", "--threads", "8"]
         web += ["--bind", f"127.0.0.1:{self.web_port}", "--timeout", "60"]

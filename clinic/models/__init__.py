@@ -6,6 +6,7 @@ Rows here are the truth; the broker only rings. Invariants stand as constraints.
 from clinic.models.predictions import ImageReading, Overlay, Prediction
 from clinic.models.records import AuditEvent, Review
 from clinic.models.registry import ModelVersion
+from clinic.models.shadows import ShadowReading
 from clinic.models.studies import Instance, PacsCursor, Series, Study
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Prediction",
     "Review",
     "Series",
+    "ShadowReading",
     "Study",
 ]

@@ -130,6 +130,9 @@ class ImageReading(models.Model):
     probability = models.FloatField(null=True)
     voted = models.BooleanField(default=False, help_text="Decided the study's score")
     views = models.JSONField(default=list)
+    digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the file that was read"
+    )
 
     objects = ImageReadingQuerySet.as_manager()
 

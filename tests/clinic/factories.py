@@ -64,7 +64,11 @@ def make_model(name="tester", stage=ModelVersion.Stage.ACTIVE):
             return active
     digest = hashlib.sha256(f"{name}{next(_count)}".encode()).hexdigest()
     return ModelVersion.objects.create(
-        digest=digest, name=name, folder=digest, stage=stage
+        digest=digest,
+        name=name,
+        folder=digest,
+        stage=stage,
+        served=stage == ModelVersion.Stage.ACTIVE,
     )
 
 

@@ -11,6 +11,7 @@ from clinic.models import (
     PacsCursor,
     Prediction,
     Review,
+    ShadowReading,
     Study,
 )
 from tests.clinic.factories import (
@@ -33,7 +34,23 @@ class TestConstraints:
     def test_only_one_model_serves(self):
         make_model()
         other = make_model(stage=ModelVersion.Stage.CANDIDATE)
-        refused(ModelVersion.objects.filter(pk=other.pk).update, stage="active")
+        write = ModelVersion.objects.filter(pk=other.pk).update
+        refused(write, stage="active", served=True)
+
+    def test_only_one_model_stands_in_the_shadow(self):
+        make_model(stage=ModelVersion.Stage.SHADOW)
+        other = make_model(stage=ModelVersion.Stage.CANDIDATE)
+        refused(ModelVersion.objects.filter(pk=other.pk).update, stage="shadow")
+
+    def test_a_shadow_reads_beside_a_prediction_once(self, prediction):
+        model = make_model(stage=ModelVersion.Stage.SHADOW)
+        about = {"prediction": prediction, "model": model}
+        ShadowReading.objects.create(**about)
+        refused(ShadowReading.objects.create, **about)
+        row = ShadowReading.objects.filter(model=model)
+        refused(row.update, state="guessed")
+        refused(row.update, state="read", probability=None)
+        refused(row.update, state="failed", reason="")
 
     def test_there_is_one_cursor(self):
         PacsCursor.objects.create(pk=1)
@@ -55,7 +72,9 @@ class TestConstraints:
             (Prediction, {"state": "read", "probability": None}),
             (Prediction, {"state": "not_ours", "reason": ""}),
             (Prediction, {"explanation": "soon"}),
-            (ModelVersion, {"stage": "shadow"}),
+            (ModelVersion, {"stage": "resting"}),
+            (ModelVersion, {"served": False}),
+            (ModelVersion, {"stage": "candidate"}),
             (Instance, {"role": "film"}),
         ],
     )

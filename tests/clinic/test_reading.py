@@ -15,6 +15,7 @@ from clinic.models import (
     AuditEvent,
     ImageReading,
     Instance,
+    ModelVersion,
     Overlay,
     Prediction,
     Study,
@@ -418,7 +419,9 @@ class TestExplaining:
     ):
         tiny.save(tmp_path / "other", replace(tiny.SPEC, name="other"))
         other = registry.register(folder=tmp_path / "other", by=None)
-        registry.promote(version=other, by=None, reason="newer")
+        for stage, version in (("retired", prediction.model), ("active", other)):
+            rows = ModelVersion.objects.filter(pk=version.pk)
+            rows.update(stage=stage, served=True)
         folder = configured.MODEL_ROOT / other.folder
         (folder / "spec.json").unlink()
         reading.explain(prediction=prediction, pacs=pacs)

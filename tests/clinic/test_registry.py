@@ -1,6 +1,7 @@
 """The life of a model, from a folder of files to the one that serves."""
 
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -10,31 +11,63 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
 from clinic import audit, registry
-from clinic.models import AuditEvent, ModelVersion
+from clinic.models import AuditEvent, ModelVersion, ShadowReading
 from inference import artifact
+from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
 ACTIVE, RETIRED, CANDIDATE = "active", "retired", "candidate"
 
 
-@pytest.fixture
-def shipped(tmp_path):
-    """A folder of artifacts as far as the registry looks into them."""
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Spec and weights of a small network, made once."""
+    folder = tmp_path_factory.mktemp("tiny") / "tiny"
+    tiny.save(folder)
+    return folder
 
-    def make(name, weights=b"weights"):
+
+@pytest.fixture
+def shipped(tmp_path, weights):
+    """A folder with a model that can read, with `card`."""
+
+    def make(name, card=None, **spec):
         folder = tmp_path / "shipped" / name
         folder.mkdir(parents=True, exist_ok=True)
-        folder.joinpath(artifact.SPEC).write_text(json.dumps({"name": name}))
-        folder.joinpath(artifact.CARD).write_text(json.dumps({"auroc": 0.8}))
-        folder.joinpath(artifact.WEIGHTS).write_bytes(weights)
+        told = json.loads((weights / artifact.SPEC).read_text()) | {"name": name} | spec
+        folder.joinpath(artifact.SPEC).write_text(json.dumps(told))
+        folder.joinpath(artifact.CARD).write_text(json.dumps(card or measured_card()))
+        shutil.copy(weights / artifact.WEIGHTS, folder)
         return folder
 
     return make
 
 
+def measured_card(shift=0.0, **holdout):
+    """A card with a holdout of 200 studies, `shift` of them fractures overlooked."""
+    cases = [
+        {
+            "id": str(n),
+            "patient": f"p{n}",
+            "label": n % 2,
+            "probability": 0.9 * (n % 2) if n >= shift * 200 else 0.1,
+            "subgroups": {"sex": "FM"[n % 2]},
+        }
+        for n in range(200)
+    ]
+    told = {"digest": "d", "cases": cases, "milliseconds": 40.0}
+    told["pointing"] = {"lrp": 0.5, "gradcam": 0.5}
+    return {
+        "holdout": told | holdout,
+        "parts": {"training": {"patients": ["q"]}, "validation": {"patients": []}},
+    }
+
+
 @pytest.fixture
 def register(shipped, administrator):
-    return lambda *about: registry.register(folder=shipped(*about), by=administrator)
+    return lambda *about, **spec: registry.register(
+        folder=shipped(*about, **spec), by=administrator
+    )
 
 
 def promote(version, by, reason="It is better."):
@@ -53,7 +86,7 @@ class TestRegister:
         assert artifact.digest(kept) == version.digest
         assert {path.name for path in kept.iterdir()} == set(artifact.FILES)
         assert (version.name, version.stage) == ("resnet18", CANDIDATE)
-        assert version.card == {"auroc": 0.8}
+        assert version.card == measured_card()
         assert AuditEvent.objects.get().action == "model.registered"
 
     def test_the_same_again_changes_nothing(self, register):
@@ -62,7 +95,7 @@ class TestRegister:
 
     def test_other_bytes_are_another_model(self, register):
         register("resnet18")
-        register("resnet18", b"other")
+        register("resnet18", {"auroc": 0.8})
         assert ModelVersion.objects.count() == 2
 
     def test_a_damaged_copy_is_replaced(self, register, settings):
@@ -82,52 +115,209 @@ class TestRegister:
             registry.register(folder=folder, by=None)
         assert not ModelVersion.objects.exists()
 
+    @pytest.mark.parametrize("name", artifact.FILES)
+    def test_a_file_of_other_bytes_is_refused_in_words(self, shipped, name):
+        folder = shipped("resnet18")
+        folder.joinpath(name).write_bytes(b"\x80 rotten")
+        with pytest.raises(ValidationError) as refused:
+            registry.register(folder=folder, by=None)
+        assert name in refused.value.messages[0]
+        assert not ModelVersion.objects.exists()
+        assert not AuditEvent.objects.exists()
+
     @pytest.mark.parametrize("spec", ["", "[]", "{}", "3"])
     def test_a_spec_that_is_none_is_refused(self, shipped, spec):
         folder = shipped("resnet18")
         folder.joinpath(artifact.SPEC).write_text(spec)
-        with pytest.raises(ValidationError, match="names no model"):
+        with pytest.raises(ValidationError, match=artifact.SPEC):
             registry.register(folder=folder, by=None)
+
+    @pytest.mark.parametrize(
+        ("spec", "words"),
+        [
+            ({"arch": {"family": "gpt", "options": {}}}, "unknown network 'gpt'"),
+            ({"recipe": {"width": "wide"}}, "missing key .* in the recipe"),
+            ({"aggregation": "loudest"}, "unknown aggregation 'loudest'"),
+            ({"threshold": 2.0}, "threshold 2.0 is not in"),
+            ({"arch": {"family": "resnet18", "options": {}}}, "weights .* shape"),
+        ],
+    )
+    def test_a_spec_that_cannot_be_followed_is_refused(self, register, spec, words):
+        with pytest.raises(ValidationError, match=words):
+            register("resnet18", **spec)
+        assert not ModelVersion.objects.exists()
+
+    def test_a_changed_byte_in_the_weights_is_seen_before_anybody_reads(
+        self, register, settings
+    ):
+        version = register("resnet18")
+        kept = Path(settings.MODEL_ROOT, version.folder, artifact.WEIGHTS)
+        data = bytearray(kept.read_bytes())
+        data[-1] ^= 1
+        kept.write_bytes(data)
+        for verb in (registry.promote, registry.shadow):
+            with pytest.raises(ValidationError, match="at least one byte differs"):
+                verb(version=version, by=None, reason="x")
+        assert stages() == {"resnet18": CANDIDATE}
+
+
+@pytest.fixture
+def serving(register, administrator):
+    """A model in service, the first of the house."""
+    return promote(register("old"), administrator)
+
+
+def last_event():
+    return AuditEvent.objects.order_by("pk").last()
 
 
 class TestPromote:
-    def test_one_serves_and_the_one_before_retires(self, register, administrator):
-        first, second = register("resnet18"), register("rx-lite")
-        promote(first, administrator)
-        promote(second, administrator)
-        assert stages() == {"resnet18": RETIRED, "rx-lite": ACTIVE}
-        event = AuditEvent.objects.order_by("pk").last()
-        assert event.detail["before"] == first.digest
-        assert event.detail["reason"] == "It is better."
-
-    def test_going_back_is_promoting_the_older_again(self, register, administrator):
-        first, second = register("resnet18"), register("rx-lite")
-        for version in (first, second, first):
-            promote(version, administrator)
-        assert stages() == {"resnet18": ACTIVE, "rx-lite": RETIRED}
-        assert AuditEvent.objects.filter(action="model.promoted").count() == 3
-
-    def test_twice_is_as_once(self, register, administrator):
-        first = register("resnet18")
-        promote(first, administrator)
-        promote(first, administrator)
-        assert AuditEvent.objects.filter(action="model.promoted").count() == 1
-
-    @pytest.mark.parametrize("reason", ["", "  \n"])
-    def test_a_reason_is_asked_for(self, register, administrator, reason):
-        with pytest.raises(ValidationError, match="why"):
-            promote(register("resnet18"), administrator, reason)
-        assert stages() == {"resnet18": CANDIDATE}
-
-    def test_a_model_whose_bytes_changed_never_serves(
-        self, register, administrator, settings
+    def test_the_first_of_an_empty_house_needs_no_gate_and_the_event_says_so(
+        self, register, administrator
     ):
+        first = promote(register("resnet18", {"name": "no holdout"}), administrator)
+        assert (first.stage, first.served) == (ACTIVE, True)
+        assert "the first model of an empty house" in last_event().detail["gate"]
+        assert last_event().detail["before"] is None
+
+    def test_one_serves_and_the_one_before_retires(
+        self, register, serving, administrator
+    ):
+        promote(register("new"), administrator)
+        assert stages() == {"old": RETIRED, "new": ACTIVE}
+        detail = last_event().detail
+        assert detail["before"] == serving.digest
+        assert (detail["reason"], detail["gate"]) == ("It is better.", "passed")
+
+    def test_a_worse_one_is_refused_with_every_blocker(
+        self, register, serving, administrator
+    ):
+        slow = measured_card(0.2, milliseconds=99.0, pointing={"lrp": 0.5})
+        worse = register("worse", slow)
+        events = AuditEvent.objects.count()
+        with pytest.raises(ValidationError) as refused:
+            promote(worse, administrator)
+        found = refused.value.message_dict["version"]
+        assert found == registry.blockers(worse)
+        assert [s for s in found if s.startswith("Sensitivity 0.800 against 1.000")]
+        assert "A study takes 99 ms against 40 ms in service: at most 1.5 times as" in (
+            " ".join(found)
+        )
+        assert [s for s in found if "gradcam was not measured for worse" in s]
+        assert stages() == {"old": ACTIVE, "worse": CANDIDATE}
+        assert AuditEvent.objects.count() == events
+
+    def test_one_without_a_holdout_is_refused(self, register, serving, administrator):
+        older = register("older", {"test": {"auroc": {"value": 0.99}}})
+        with pytest.raises(ValidationError, match="not measured on a holdout"):
+            promote(older, administrator)
+
+    def test_one_that_learnt_from_the_holdout_is_refused(
+        self, register, serving, administrator
+    ):
+        card = measured_card()
+        card["parts"]["training"]["patients"] = ["p7"]
+        with pytest.raises(ValidationError, match=r"learnt from 1 patient .*\(p7\)"):
+            promote(register("leaked", card), administrator)
+
+    def test_the_threshold_of_each_counts(self, register, serving, administrator):
+        strict = register("strict", threshold=0.95)
+        with pytest.raises(ValidationError, match=r"Sensitivity 0\.000"):
+            promote(strict, administrator)
+
+    def test_twice_is_as_once(self, serving, administrator):
+        events = AuditEvent.objects.count()
+        promote(serving, administrator)
+        assert AuditEvent.objects.count() == events
+
+    @pytest.mark.parametrize("verb", ["promote", "shadow", "retire"])
+    @pytest.mark.parametrize("reason", ["", "  \n"])
+    def test_a_reason_is_asked_for(self, register, administrator, verb, reason):
         version = register("resnet18")
-        kept = Path(settings.MODEL_ROOT, version.folder, artifact.CARD)
-        kept.write_text(json.dumps({"auroc": 0.99}))
-        with pytest.raises(ValidationError, match="differs"):
-            promote(version, administrator)
+        with pytest.raises(ValidationError, match="why"):
+            getattr(registry, verb)(version=version, by=administrator, reason=reason)
         assert stages() == {"resnet18": CANDIDATE}
+
+
+class TestRollback:
+    def test_one_that_served_comes_back_ungated(self, register, serving, administrator):
+        promote(register("new"), administrator)
+        ModelVersion.objects.filter(pk=serving.pk).update(card={})
+        back = registry.rollback(version=serving, by=administrator)
+        assert stages() == {"old": ACTIVE, "new": RETIRED}
+        assert back.pk == registry.active().pk == serving.pk
+        assert last_event().action == "model.rolled_back"
+        assert last_event().actor == administrator
+        events = AuditEvent.objects.count()
+        registry.rollback(version=serving, by=administrator)
+        assert AuditEvent.objects.count() == events
+
+    def test_from_the_shadow_too(self, register, serving, administrator):
+        promote(register("new"), administrator)
+        registry.shadow(version=serving, by=administrator, reason="Compare.")
+        registry.rollback(version=serving, by=administrator)
+        assert stages() == {"old": ACTIVE, "new": RETIRED}
+
+    def test_one_that_never_served_cannot(self, register, serving, administrator):
+        other = register("other")
+        registry.retire(version=other, by=administrator, reason="Too slow.")
+        with pytest.raises(ValidationError, match="never served"):
+            registry.rollback(version=other, by=administrator)
+        assert stages() == {"old": ACTIVE, "other": RETIRED}
+
+    def test_a_damaged_one_cannot(self, register, serving, administrator, settings):
+        promote(register("new"), administrator)
+        Path(settings.MODEL_ROOT, serving.folder, artifact.SPEC).unlink()
+        with pytest.raises(ValidationError, match=artifact.SPEC):
+            registry.rollback(version=serving, by=administrator)
+        assert stages() == {"old": RETIRED, "new": ACTIVE}
+
+
+class TestShadow:
+    def test_there_is_one_and_the_one_before_goes_back(
+        self, register, serving, administrator
+    ):
+        one, two = register("one"), register("two")
+        for version in (one, two, two):
+            registry.shadow(version=version, by=administrator, reason="To compare.")
+        assert stages() == {"old": ACTIVE, "one": CANDIDATE, "two": "shadow"}
+        assert last_event().action == "model.shadowed"
+        assert last_event().detail["before"] == one.digest
+        assert AuditEvent.objects.filter(action="model.shadowed").count() == 2
+
+    def test_one_that_served_retires_again(self, register, serving, administrator):
+        promote(register("new"), administrator)
+        registry.shadow(version=serving, by=administrator, reason="To compare.")
+        registry.shadow(version=register("c"), by=administrator, reason="To compare.")
+        assert stages() == {"old": RETIRED, "new": ACTIVE, "c": "shadow"}
+
+    def test_the_one_in_service_cannot(self, serving, administrator):
+        with pytest.raises(ValidationError, match="in service"):
+            registry.shadow(version=serving, by=administrator, reason="Why not.")
+
+    def test_what_it_had_begun_ends_with_it(self, register, administrator, prediction):
+        version = registry.shadow(
+            version=register("one"), by=administrator, reason="To compare."
+        )
+        row = ShadowReading.objects.create(prediction=prediction, model=version)
+        registry.retire(version=version, by=administrator, reason="Enough seen.")
+        row.refresh_from_db()
+        assert row.state == "failed" and "left the shadow" in row.reason
+
+
+class TestRetire:
+    def test_a_candidate_leaves_once(self, register, administrator):
+        version = register("one")
+        for _ in range(2):
+            registry.retire(version=version, by=administrator, reason="Too slow.")
+        assert stages() == {"one": RETIRED}
+        (event,) = AuditEvent.objects.filter(action="model.retired")
+        assert event.detail["was"] == CANDIDATE
+
+    def test_the_one_in_service_cannot(self, serving, administrator):
+        with pytest.raises(ValidationError, match="in service"):
+            registry.retire(version=serving, by=administrator, reason="Why not.")
+        assert stages() == {"old": ACTIVE}
 
 
 class TestBootstrap:

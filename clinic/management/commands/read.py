@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from clinic import shelf
 from inference.anatomy import SCOPES
 from inference.artifact import DamagedArtifact
 
@@ -48,7 +49,7 @@ class Command(BaseCommand):
 
         _quiet()
         try:
-            model = reading.find_model(options["model"])
+            model = shelf.find_model(options["model"])
             for path in self._told(files(options["paths"])):
                 found = reading.read_file(
                     path=path, model=model, scope=options["scope"]

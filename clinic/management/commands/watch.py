@@ -12,14 +12,14 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from clinic import intake, tasks
+from clinic import intake, shadows, tasks
 from clinic.doorbell import Doorbell
 from clinic.models import Prediction
 from clinic.pacs import Pacs, open_pacs
 
 PAUSE = 0.25  # seconds between two looks at the feed
-SWEEP = 5.0  # seconds between two looks for explanations that nobody works on
-AT_ONCE = 16  # explanations rung for in one sweep
+SWEEP = 5.0  # seconds between two looks for what can wait: explanations, the shadow
+AT_ONCE = 16  # of either rung for in one sweep
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,12 @@ class Watcher:
             log.warning("The database is away or busy: %s", error)
 
     def sweep(self) -> None:
-        """Ring for explanations whose bell was lost."""
+        """Ring for explanations whose bell was lost, and for the shadow.
+
+        Only here: who reads for a person knows nothing of the shadow.
+        """
         self.swept = time.monotonic()
         lost = Prediction.objects.unexplained().values_list("pk", flat=True)
         self.bell.ring(tasks.explain_prediction, lost[:AT_ONCE])
+        unseen = shadows.due().values_list("pk", flat=True)
+        self.bell.ring(tasks.shadow_prediction, unseen[:AT_ONCE])
