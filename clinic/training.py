@@ -6,7 +6,8 @@ from pathlib import Path
 from django.conf import settings
 
 from inference import artifact
-from search import run
+from inference.reader import open_reader
+from search import exam, run
 from search.run import PLANS, Verdict
 from search.trainee import Plan
 
@@ -53,3 +54,21 @@ def train(
     """Train without PACS and database; checkpoints stay under DATA_ROOT."""
     work = Path(settings.DATA_ROOT, "training")
     return run.run(network, plan, images, out, work, teacher=teacher, start=start)
+
+
+def examine(
+    *,
+    model: tuple[Path, str],
+    images: Path,
+    labels: Path,
+    boxes: Path | None = None,
+) -> dict[str, object]:
+    """How good the model (folder, digest) is on labelled files: see search.exam."""
+    reader = open_reader(*model)
+    asked = exam.questions(labels, boxes)
+    answers = exam.sit(reader, asked, images, settings.ANATOMY_SCOPE)
+    found = {"model": reader.spec.name, "digest": model[1]}
+    found |= exam.marks(answers, reader)
+    if boxes:
+        found["pointing"] = exam.pointing(answers, reader, images)
+    return found

@@ -6,6 +6,8 @@ by p is sorted by how near each study is to being flagged.
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
+from statistics import fmean
 from typing import NamedTuple
 
 
@@ -43,7 +45,32 @@ def majority(probabilities: Sequence[float], threshold: float) -> Evidence:
     )
 
 
-AGGREGATIONS: dict[str, Aggregation] = {"alo": alo, "majority": majority}
+def mean(probabilities: Sequence[float], threshold: float) -> Evidence:
+    """The images' average; those on its side of the threshold voted, if any is."""
+    middle = fmean(probabilities)
+    flagged = middle >= threshold
+    return Evidence(
+        middle, _where(probabilities, lambda p: (p >= threshold) == flagged)
+    )
+
+
+def noisy_or(probabilities: Sequence[float], threshold: float) -> Evidence:
+    """As if every image saw the fracture, or not, independently of the others.
+
+    At least the highest probability. Images may flag a study together that none of
+    them flags alone; who voted is as in `alo`.
+    """
+    missed = prod(1 - p for p in sorted(probabilities))
+    together = max(1 - missed, max(probabilities))  # never lost to rounding
+    return Evidence(together, alo(probabilities, threshold).voted)
+
+
+AGGREGATIONS: dict[str, Aggregation] = {
+    "alo": alo,
+    "majority": majority,
+    "mean": mean,
+    "noisy_or": noisy_or,
+}
 
 
 def _where(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.aggregate import AGGREGATIONS, alo, majority
+from inference.aggregate import AGGREGATIONS, alo, majority, mean, noisy_or
 
 chances = st.floats(0, 1)
 studies = st.lists(chances, min_size=1, max_size=9)
@@ -13,19 +13,14 @@ class TestEveryAggregation:
     """What the reader relies on, whatever the rule."""
 
     @given(studies, chances)
-    def test_the_probability_is_that_of_an_image_that_voted(
+    def test_the_most_suspicious_image_votes_for_a_flag(
         self, aggregate, images, threshold
     ):
         evidence = aggregate(images, threshold)
-        assert evidence.probability in [images[i] for i in evidence.voted]
-
-    @given(studies, chances)
-    def test_voters_stand_on_the_side_of_the_decision(
-        self, aggregate, images, threshold
-    ):
-        evidence = aggregate(images, threshold)
-        flagged = evidence.probability >= threshold
-        assert all((images[i] >= threshold) == flagged for i in evidence.voted)
+        if evidence.probability >= threshold:
+            assert max(images) in [images[i] for i in evidence.voted]
+        assert evidence.voted
+        assert 0 <= evidence.probability <= 1
 
     @given(studies, chances, chances)
     def test_the_probability_does_not_depend_on_the_threshold(
@@ -40,7 +35,33 @@ class TestEveryAggregation:
 
     @given(chances, chances)
     def test_a_single_image_is_the_study(self, aggregate, image, threshold):
-        assert aggregate([image], threshold) == (image, (0,))
+        chance, voted = aggregate([image], threshold)
+        assert (chance, voted) == (pytest.approx(image, abs=1e-15), (0,))
+
+
+@pytest.mark.parametrize("aggregate", [alo, majority], ids=["alo", "majority"])
+@given(images=studies, threshold=chances)
+def test_the_probability_is_that_of_an_image_that_voted(aggregate, images, threshold):
+    evidence = aggregate(images, threshold)
+    assert evidence.probability in [images[i] for i in evidence.voted]
+
+
+@pytest.mark.parametrize("aggregate", [alo, majority], ids=["alo", "majority"])
+@given(images=studies, threshold=chances)
+def test_voters_stand_on_the_side_of_the_decision(aggregate, images, threshold):
+    evidence = aggregate(images, threshold)
+    flagged = evidence.probability >= threshold
+    assert all((images[i] >= threshold) == flagged for i in evidence.voted)
+
+
+def test_images_may_flag_together_what_none_flags_alone():
+    evidence = noisy_or([0.4, 0.3], 0.5)
+    assert evidence == (pytest.approx(1 - 0.6 * 0.7), (0,))
+
+
+def test_the_mean_is_voted_for_by_its_own_side():
+    assert mean([0.9, 0.8, 0.1], 0.5) == (pytest.approx(0.6), (0, 1))
+    assert mean([0.9, 0.1, 0.1], 0.5) == (pytest.approx(1.1 / 3), (1, 2))
 
 
 @given(studies, chances)

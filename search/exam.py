@@ -1,0 +1,264 @@
+"""From a model and labelled files to what it is worth: read exactly as in the clinic.
+
+A file that cannot be read, or that the reader will not read, is counted and named
+and never ends the exam.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from tqdm import tqdm
+
+from inference.aggregate import AGGREGATIONS
+from inference.explain import EXPLAINERS
+from inference.explain.faithfulness import inside
+from inference.reader import READ, Reader, Source
+from inference.unreadable import UnreadableFrame
+from search.evaluate import report
+from search.pointing import WIDER
+
+COLUMNS = {
+    "image": ("image", "image_id", "file", "filename", "file_name", "path"),
+    "label": ("label", "fractured", "fracture", "class", "target"),
+    "study": ("study", "study_id"),
+    "patient": ("patient", "patient_id", "block"),
+}
+BROKEN = {"1", "true", "yes", "fractured", "fracture", "positive"}
+SOUND = {"0", "false", "no", "not fractured", "non_fractured", "normal", "negative"}
+
+Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
+
+
+@dataclass(frozen=True)
+class Question:
+    """One labelled file. study, patient: whose it is; itself where nobody says.
+    boxes: where its fractures are, if anybody marked them."""
+
+    file: str
+    label: int
+    study: str
+    patient: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the reader said: see inference.reader.Reading."""
+
+    question: Question
+    state: str
+    code: str
+    reason: str
+    probability: float | None
+
+
+def questions(labels: Path, boxes: Path | None = None) -> list[Question]:
+    """The rows of a CSV: image and label, study and patient if they are known.
+
+    Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, by the
+    file's name. ValueError says which row is wrong, and how.
+    """
+    marked = _coco(boxes) if boxes else {}
+    with labels.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        names = _columns(rows.fieldnames or [])
+        return [
+            _question(row, names, marked, f"{labels.name}, line {number}")
+            for number, row in enumerate(rows, start=2)
+        ]
+
+
+def sit(
+    reader: Reader, asked: Sequence[Question], images: Path, scope: str
+) -> list[Answer]:
+    """Have every file read, each as a study of its own."""
+    found = _Finder(images)
+    return [
+        _answered(reader, question, found, scope)
+        for question in tqdm(asked, "reading", unit="image")
+    ]
+
+
+def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
+    """How good the answers are, by image and by study, by every aggregation.
+
+    Intervals are 90 %, from drawing whole patients.
+    """
+    threshold = reader.spec.threshold
+    read = [answer for answer in answers if answer.probability is not None]
+    return {
+        "images": _counted(answers),
+        "threshold": threshold,
+        "instance": _report(
+            [(a.question.label, a.probability, a.question.patient) for a in read],
+            threshold,
+        ),
+        "study": {
+            name: _report(_studies(read, name, threshold), threshold)
+            for name in AGGREGATIONS
+        },
+    }
+
+
+def pointing(
+    answers: Sequence[Answer], reader: Reader, images: Path
+) -> dict[str, object]:
+    """How often each method's peak lies in a marked fracture, widened by a tenth.
+
+    detected: the same among the images that the model flags.
+    """
+    marked = [a for a in answers if a.state == READ and a.question.boxes]
+    found, rows = _Finder(images), []
+    for answer in tqdm(marked, "explaining", unit="image"):
+        overlays = reader.explain(found.source(answer.question.file))
+        flagged = answer.probability >= reader.spec.threshold
+        peaks = {name: overlay.peak for name, overlay in overlays.items()}
+        rows.append((answer.question.boxes, peaks, flagged))
+    return {"images": len(rows)} | {
+        method: {
+            "all": _shares([(boxes, peaks[method]) for boxes, peaks, _ in rows]),
+            "detected": _shares([(b, peaks[method]) for b, peaks, f in rows if f]),
+        }
+        for method in EXPLAINERS
+    }
+
+
+class _Finder:
+    """Files by their path in a folder, or by their bare name anywhere below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.known = folder, defaultdict(list)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.known[path.name].append(path)
+
+    def source(self, name: str) -> Source:
+        return Source(name, partial(self._opened, name))
+
+    def _opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+        direct = self.folder / name
+        paths = [direct] if direct.is_file() else self.known[Path(name).name]
+        if len(paths) != 1:
+            many = f"{len(paths)} files have this name." if paths else "No such file."
+            raise UnreadableFrame("cannot_open", many)
+        try:
+            return paths[0].open("rb")
+        except OSError as error:
+            words = f"The file cannot be opened: {error.strerror}."
+            raise UnreadableFrame("cannot_open", words) from error
+
+
+def _answered(reader: Reader, question: Question, found: _Finder, scope: str) -> Answer:
+    reading = reader.read([found.source(question.file)], scope)
+    return Answer(
+        question, reading.state, reading.code, reading.reason, reading.probability
+    )
+
+
+def _columns(found: Iterable[str]) -> dict[str, str]:
+    """Our name of a column -> the file's."""
+    lower = {name.strip().lower(): name for name in found}
+    names = {
+        ours: next((lower[name] for name in known if name in lower), "")
+        for ours, known in COLUMNS.items()
+    }
+    for needed in ("image", "label"):
+        if not names[needed]:
+            known = ", ".join(COLUMNS[needed])
+            raise ValueError(f"the labels have no column {needed!r} (or {known})")
+    return names
+
+
+def _question(
+    row: Mapping[str, str],
+    names: Mapping[str, str],
+    marked: Mapping[str, Sequence[Box]],
+    where: str,
+) -> Question:
+    file = (row[names["image"]] or "").strip()
+    label = (row[names["label"]] or "").strip().lower()
+    if not file:
+        raise ValueError(f"{where}: no image is named")
+    if label not in BROKEN | SOUND:
+        raise ValueError(f"{where}: the label {label[:20]!r} is neither 0 nor 1")
+    study = (row.get(names["study"]) or "").strip() or file
+    patient = (row.get(names["patient"]) or "").strip() or study
+    boxes = tuple(marked.get(Path(file).name, ()))
+    return Question(file, int(label in BROKEN), study, patient, boxes)
+
+
+def _coco(path: Path) -> dict[str, list[Box]]:
+    try:
+        coco = json.loads(path.read_text(encoding="utf-8"))
+        names = {i["id"]: Path(i["file_name"]).name for i in coco["images"]}
+        found = defaultdict(list)
+        for annotation in coco["annotations"]:
+            found[names[annotation["image_id"]]].append(tuple(annotation["bbox"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} is no COCO file: {error!r}") from error
+    return found
+
+
+def _counted(answers: Sequence[Answer]) -> dict[str, object]:
+    """How many were read; who was not, and why."""
+    aside = [answer for answer in answers if answer.state != READ]
+    by_code = defaultdict(int)
+    for answer in aside:
+        by_code[f"{answer.state}: {answer.code}"] += 1
+    return {
+        "asked": len(answers),
+        "read": len(answers) - len(aside),
+        "not_read": dict(sorted(by_code.items())),
+        "named": [
+            {"file": a.question.file, "state": a.state, "reason": a.reason}
+            for a in aside
+        ],
+    }
+
+
+def _studies(
+    read: Sequence[Answer], aggregation: str, threshold: float
+) -> list[tuple[int, float, str]]:
+    """(label, probability, patient) of every study with an image that was read."""
+    studies = defaultdict(list)
+    for answer in read:
+        studies[answer.question.study].append(answer)
+    aggregate = AGGREGATIONS[aggregation]
+    return [
+        (
+            max(a.question.label for a in inside),
+            aggregate([a.probability for a in inside], threshold).probability,
+            inside[0].question.patient,
+        )
+        for inside in studies.values()
+    ]
+
+
+def _report(
+    cases: Sequence[tuple[int, float, str]], threshold: float
+) -> dict[str, object] | None:
+    """None where nothing was read."""
+    if not cases:
+        return None
+    labels, scores, patients = zip(*cases, strict=True)
+    return asdict(report(np.array(labels), np.array(scores), list(patients), threshold))
+
+
+def _shares(
+    rows: Sequence[tuple[Sequence[Box], tuple[float, float] | None]],
+) -> dict[str, float | int | None]:
+    hits = [
+        peak is not None
+        and any(inside(peak, box, WIDER * max(box[2:])) for box in boxes)
+        for boxes, peak in rows
+    ]
+    share = round(float(np.mean(hits)), 4) if hits else None
+    return {"images": len(hits), "hits": share}

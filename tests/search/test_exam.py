@@ -1,0 +1,127 @@
+"""An exam reads as the clinic does, and no bad file ends it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from inference.artifact import Spec
+from inference.networks import Arch, build
+from inference.phantom import phantom
+from inference.preprocess import Recipe
+from inference.reader import Reader
+from search import exam
+
+TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))))
+RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    torch.manual_seed(0)
+    return Reader(Spec("tiny", TINY, RECIPE, "alo", threshold=0.5), build(TINY).eval())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four phantoms of two studies in a subfolder, a broken file, and labels."""
+    inside = tmp_path / "images" / "deep"
+    inside.mkdir(parents=True)
+    lines = ["image_id,fractured,study,patient"]
+    for seed in range(4):
+        made = phantom(seed, fractured=bool(seed % 2), rows=128, columns=100)
+        cv2.imwrite(str(inside / f"{seed}.png"), (made.pixels >> 4).astype(np.uint8))
+        lines.append(f"{seed}.png,{seed % 2},s{seed // 2},p{seed // 2}")
+    (inside / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n, and then nothing")
+    lines += ["broken.png,1,s1,p1", "missing.png,0,s9,p9"]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def answers(reader, folder):
+    asked = exam.questions(folder / "labels.csv")
+    return exam.sit(reader, asked, folder / "images", "upper_limb")
+
+
+def test_files_that_cannot_be_read_are_counted_and_named(reader, folder):
+    counted = exam.marks(answers(reader, folder), reader)["images"]
+    assert (counted["asked"], counted["read"]) == (6, 4)
+    assert [row["file"] for row in counted["named"]] == ["broken.png", "missing.png"]
+    assert all(row["reason"] for row in counted["named"])
+    assert sum(counted["not_read"].values()) == 2
+
+
+def test_studies_hold_their_images(reader, folder):
+    found = exam.marks(answers(reader, folder), reader)
+    assert found["instance"]["cases"] == 4
+    assert {report["cases"] for report in found["study"].values()} == {2}
+    # Both studies hold a fractured image: there is nothing to tell apart.
+    assert found["study"]["alo"]["auroc"] is None
+    assert found["instance"]["auroc"] is not None
+
+
+def test_a_perfect_reader_gets_full_marks(reader):
+    asked = [exam.Question(str(i), i % 2, str(i), str(i)) for i in range(20)]
+    given = [exam.Answer(q, "read", "", "", 0.9 if q.label else 0.1) for q in asked]
+    found = exam.marks(given, reader)
+    assert found["instance"]["auroc"]["value"] == 1
+    assert found["study"]["majority"]["confusion"] == {
+        "tp": 10,
+        "fp": 0,
+        "fn": 0,
+        "tn": 10,
+    }
+
+
+def test_nothing_read_is_said_and_not_measured(reader):
+    asked = exam.Question("x", 1, "x", "x")
+    found = exam.marks([exam.Answer(asked, "unreadable", "y", "z", None)], reader)
+    assert found["instance"] is None
+    assert set(found["study"].values()) == {None}
+
+
+def test_peaks_are_compared_with_the_marked_boxes(reader, folder):
+    everywhere, nowhere = (0, 0, 100, 128), (0, 0, 1, 1)
+    boxes = {"1.png": everywhere, "3.png": nowhere}
+    coco = {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(boxes)],
+        "annotations": [
+            {"image_id": i, "bbox": box} for i, box in enumerate(boxes.values())
+        ],
+    }
+    (folder / "boxes.json").write_text(json.dumps(coco))
+    asked = exam.questions(folder / "labels.csv", folder / "boxes.json")
+    given = exam.sit(reader, asked, folder / "images", "upper_limb")
+    found = exam.pointing(given, reader, folder / "images")
+    assert found["images"] == 2
+    assert found["lrp"]["all"]["images"] == 2
+    assert 0 <= found["lrp"]["all"]["hits"] <= 0.5
+    flagged = sum(a.probability >= 0.5 for a in given if a.question.boxes)
+    assert found["lrp"]["detected"]["images"] == flagged
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,label\na.png,1", "no column 'image'"),
+        ("image,truth\na.png,1", "no column 'label'"),
+        ("image,label\na.png,perhaps", "line 2: the label 'perhaps'"),
+        ("image,label\na.png,1\n,0", "line 3: no image"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path, text, words):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        exam.questions(path)
+
+
+def test_without_study_and_patient_every_image_is_its_own(tmp_path):
+    path = Path(tmp_path, "labels.csv")
+    path.write_text("\ufefffile,fracture\nb/a.png,Fractured\nc.png,0\n", "utf-8")
+    first, second = exam.questions(path)
+    assert (first.label, first.study, first.patient) == (1, "b/a.png", "b/a.png")
+    assert second.label == 0
