@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi
+from pydicom.pixels import apply_modality_lut
 
 SPREAD = (0.25, 99.75)  # percentiles shown when the dataset names no window
 SAMPLE = 4  # every fourth row and column is enough to place them
@@ -50,14 +50,41 @@ def stored_values(ds: Dataset, bits: int) -> np.ndarray:
 
 def modality(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     """Stored values in modality units, float64 (PS3.3 C.11.1)."""
+    if ds.get("ModalityLUTSequence"):
+        return _tabulated(stored, ds.ModalityLUTSequence[0], ds, _is_signed(ds))
     return apply_modality_lut(stored, ds).astype(np.float64)
+
+
+def _is_signed(ds: Dataset) -> bool:
+    return ds.get("PixelRepresentation") == 1
+
+
+def _tabulated(
+    values: np.ndarray, item: Dataset, ds: Dataset, signed: bool
+) -> np.ndarray:
+    """Look `values` up in a LUT; beyond its ends the nearest entry holds.
+
+    Not by pydicom, which takes indices modulo 256 where entries have 8 bits.
+    """
+    count, first, _ = (int(number) for number in item.LUTDescriptor)
+    if signed and first > 32767:  # written as US, meant as SS
+        first -= 65536
+    entries = item.LUTData
+    if isinstance(entries, bytes):
+        order = ">u2" if ds.original_encoding[1] is False else "<u2"
+        entries = np.frombuffer(entries, order, count or 65536)
+    entries = np.asarray(entries, np.float64)
+    return entries[(values.astype(np.int64) - first).clip(0, len(entries) - 1)]
 
 
 def _declared(units: np.ndarray, ds: Dataset) -> np.ndarray | None:
     """What the dataset's VOI LUT or window makes of `units`: [0, 1], or None."""
     if ds.get("VOILUTSequence"):
-        steps = int(ds.VOILUTSequence[0].LUTDescriptor[2])
-        return apply_voi(units.astype(np.int64), ds) / (2**steps - 1)
+        item = ds.VOILUTSequence[0]
+        # What a modality table gives is unsigned (PS3.3 C.11.1.1.1).
+        signed = _is_signed(ds) and not ds.get("ModalityLUTSequence")
+        top = 2 ** int(item.LUTDescriptor[2]) - 1
+        return (_tabulated(units, item, ds, signed) / top).clip(0, 1)
     center, width = _first(ds, "WindowCenter"), _first(ds, "WindowWidth")
     function = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
     narrowest = 1 if function == "LINEAR" else 1e-9

@@ -206,7 +206,7 @@ TABLES = {
     },
     "Modality LUT that falls, then a VOI LUT": {
         "ModalityLUTSequence": lut(curve(2, 4096, 16)[::-1], 0, 16),
-        "VOILUTSequence": lut(curve(0.5, 60000, 8), 2000, 8),
+        "VOILUTSequence": lut(curve(0.5, 60000, 8), 2000, 8, "OW"),
     },
 }
 

@@ -90,6 +90,34 @@ def test_a_modality_table_comes_first():
     assert agree(display(PIXELS, ds), expected)
 
 
+@pytest.mark.parametrize("kind", ["US", "OW"])
+def test_a_long_table_of_eight_bits_rises_to_its_end(kind):
+    """pydicom 3.0 takes its indices modulo 256."""
+    steps = np.rint(np.linspace(0, 255, 4096)).astype(int).tolist()
+    long = table(steps, 0, 8)
+    if kind == "OW":
+        data = np.asarray(steps, "<u2").tobytes()
+        long[0].add_new("LUTData", "OW", data)
+    expected = np.asarray(steps)[PIXELS]
+    assert agree(display(PIXELS, header(VOILUTSequence=long)), expected)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_modality_table_may_have_any_depth(bits):
+    steps = np.rint(np.linspace(0, 2**bits - 1, 4096)).astype(int).tolist()
+    window = {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
+    ds = header(ModalityLUTSequence=table(steps, 0, bits, "US"), **window)
+    assert agree(display(PIXELS, ds), np.asarray(steps)[PIXELS] / (2**bits - 1) * 255)
+
+
+def test_the_first_value_of_a_signed_table_may_be_written_unsigned():
+    signed = (PIXELS.astype(np.int16) - 2048).view(np.uint16) & np.uint16(0x0FFF)
+    steps = (np.linspace(0, 1, 4096) ** 2 * 4095).astype(int).tolist()
+    ds = header(PixelRepresentation=1, VOILUTSequence=table(steps, 65536 - 2048, 12))
+    same = header(VOILUTSequence=table(steps, 0, 12))
+    assert (display(signed, ds) == display(PIXELS, same)).all()
+
+
 def test_signed_values_are_signed():
     signed = (PIXELS.astype(np.int16) - 2048).view(np.uint16) & np.uint16(0x0FFF)
     ds = header(PixelRepresentation=1, WindowCenter=0, WindowWidth=2000)
