@@ -22,6 +22,7 @@ from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
 from clinic.serializers import StudySerializer
 
 CHUNK = 1 << 18  # bytes
+REVEALED = 500  # studies that a session remembers as explained
 
 
 def _shape(request: HttpRequest, pk: int) -> bytes:
@@ -78,11 +79,19 @@ def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_safe
 def overlay(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A relevance map: an RGBA PNG that covers the whole frame."""
-    kept = get_object_or_404(Overlay, pk=pk)
+    kept = get_object_or_404(Overlay.objects.select_related("image__prediction"), pk=pk)
+    _remember(request, kept.image.prediction.study_id)
     try:
         return FileResponse(kept.png.open("rb"), content_type="image/png")
     except FileNotFoundError:
         return _sentence("The file of this overlay is missing.", 410)
+
+
+def _remember(request: HttpRequest, study: int) -> None:
+    """Overlays are fetched when they are shown: a page opened anew does not unsee."""
+    revealed = request.session.get("revealed", [])
+    if study not in revealed:
+        request.session["revealed"] = [*revealed, study][-REVEALED:]
 
 
 def _sentence(text: str, status: int) -> HttpResponse:

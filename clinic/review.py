@@ -1,6 +1,6 @@
 """From a radiologist's verdict to the record: it outranks what any model said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -8,6 +8,7 @@ from django.db import transaction
 
 from clinic import audit, tags
 from clinic.models import Instance, Overlay, Prediction, Review, Study
+from clinic.permissions import ADMINISTRATOR
 
 BOXES = 50
 LARGEST_SIDE = 65535  # of a DICOM frame: Rows and Columns are unsigned 16-bit
@@ -24,17 +25,23 @@ def submit(
     comment: str = "",
     overlay_shown: bool = False,
     seen_revision: int | None = None,
+    adjudicates: bool = False,
 ) -> Review:
     """Keep a verdict on the study of `prediction`; a later one supersedes it.
 
     boxes: {"instance": pk, "x", "y", "width", "height"} in frame pixels.
     seen_revision: of the study as it was shown; the prediction's unless given.
+    overlay_shown: once seen it stays seen, whatever a later page says.
+    adjudicates: this verdict settles what others disagree on.
     Refuses a verdict on less than what has arrived: nobody judges blind.
     """
     study = Study.objects.select_for_update().get(pk=prediction.study_id)
     _refuse_the_blind(study, seen_revision or prediction.revision)
     if verdict not in Review.Verdict.values:
         raise ValidationError({"verdict": "Choose fracture, no fracture or unsure."})
+    before = list(Review.objects.filter(prediction__study=study).order_by("pk"))
+    if adjudicates:
+        _refuse_a_party(before, radiologist, verdict)
     kept = [_box(study, box) for box in _some(boxes)]
     if kept and verdict == Review.Verdict.NO_FRACTURE:
         raise ValidationError(
@@ -46,14 +53,56 @@ def submit(
         verdict=verdict,
         boxes=kept,
         comment=_comment(comment),
-        overlay_shown=overlay_shown,
+        overlay_shown=overlay_shown or _has_seen(before, radiologist),
+        adjudicates=adjudicates,
     )
     study.verdict = verdict
-    study.save(update_fields=["verdict", "changed"])
-    audit.record(
-        "review.submitted", review, radiologist, verdict=verdict, study=study.pk
-    )
+    study.disputed = disagree([*before, review])
+    study.save(update_fields=["verdict", "disputed", "changed"])
+    said = {"verdict": verdict, "study": study.pk, "adjudicates": adjudicates}
+    audit.record("review.submitted", review, radiologist, **said)
     return review
+
+
+def standing(reviews: Iterable[Review]) -> list[Review]:
+    """Each person's latest verdict on one study, oldest first.
+
+    reviews: in the order they were given. An adjudication ends what came before.
+    """
+    latest: dict[int, Review] = {}
+    for review in reviews:
+        if review.adjudicates:
+            latest.clear()
+        latest.pop(review.radiologist_id, None)
+        latest[review.radiologist_id] = review
+    return list(latest.values())
+
+
+def disagree(reviews: Iterable[Review]) -> bool:
+    """Does one who stands by "fracture" face one who stands by "no fracture"?"""
+    said = {review.verdict for review in standing(reviews)}
+    return {Review.Verdict.FRACTURE, Review.Verdict.NO_FRACTURE} <= said
+
+
+def _has_seen(before: Sequence[Review], radiologist: AbstractBaseUser) -> bool:
+    mine = [review for review in before if review.radiologist_id == radiologist.pk]
+    return any(review.overlay_shown for review in mine)
+
+
+def _refuse_a_party(
+    before: Sequence[Review], by: AbstractBaseUser, verdict: str
+) -> None:
+    """A third person settles, or an administrator who is a radiologist too."""
+    if not disagree(before):
+        words = "Nobody disagrees on this study: there is nothing to settle."
+        raise ValidationError({"adjudicates": words})
+    if verdict == Review.Verdict.UNSURE:
+        words = "An adjudication decides: choose fracture or no fracture."
+        raise ValidationError({"adjudicates": words})
+    party = by.pk in {review.radiologist_id for review in standing(before)}
+    if party and not by.groups.filter(name=ADMINISTRATOR).exists():
+        words = "You are one of those who disagree: a third person has to settle it."
+        raise ValidationError({"adjudicates": words})
 
 
 def _refuse_the_blind(study: Study, seen: int) -> None:

@@ -60,7 +60,7 @@ class ReviewSerializer(serializers.ModelSerializer):
     class Meta:
         model = Review
         fields = ("pk", "verdict", "words", "by", "created", "comment", "boxes")
-        fields += ("revision", "overlay_shown")
+        fields += ("revision", "overlay_shown", "adjudicates")
 
     def get_by(self, review: Review) -> str:
         return review.radiologist.get_full_name() or review.radiologist.username
@@ -125,6 +125,7 @@ class StudySerializer(serializers.ModelSerializer):
     class Meta:
         model = Study
         fields = ("pk", "revision", "state", "state_words", "reason", "notices")
+        fields += ("disputed",)
 
     def to_representation(self, study: Study) -> dict:
         predictions = list(study.predictions.select_related("model").order_by("-pk"))
@@ -170,3 +171,4 @@ class VerdictSerializer(serializers.Serializer):
     boxes = serializers.JSONField(binary=True, default="[]")
     comment = serializers.CharField(allow_blank=True, max_length=4000, default="")
     overlay_shown = serializers.BooleanField(default=False)
+    adjudicates = serializers.BooleanField(default=False)

@@ -117,6 +117,9 @@ MAX_ATTEMPTS = int(os.environ.get("OSTEON_MAX_ATTEMPTS", "4"))
 ANATOMY_SCOPE = os.environ.get("OSTEON_SCOPE", "upper_limb")  # inference.anatomy.SCOPES
 SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", BASE_DIR.parent / "shared" / "data"))
 
+# --- Learning ----------------------------------------------------------------
+REVEALED_WEIGHT = float(os.environ.get("OSTEON_REVEALED_WEIGHT", "0.5"))
+
 # --- Background --------------------------------------------------------------
 CELERY_BROKER_URL = os.environ.get("BROKER_URL", "filesystem://")
 CELERY_TASK_IGNORE_RESULT = True
@@ -128,6 +131,7 @@ CELERY_TASK_DEFAULT_QUEUE = "reading"
 CELERY_TASK_ROUTES = {
     "clinic.tasks.explain_prediction": {"queue": "explaining"},
     "clinic.tasks.shadow_prediction": {"queue": "shadow"},
+    "clinic.tasks.run_job": {"queue": "training"},
 }
 # A doorbell that nobody answers must not hold the one who rings.
 CELERY_TASK_PUBLISH_RETRY = False

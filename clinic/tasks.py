@@ -1,7 +1,7 @@
 """What runs in the background. A task fetches a row and calls one function.
 
-`reading` is imported inside its tasks, on purpose: torch sits behind it, and the
-web process enqueues tasks without ever paying for it. Nothing is retried here: the
+The bridges are imported inside their tasks, on purpose: torch sits behind them, and
+the web process enqueues tasks without ever paying for it. Nothing is retried here: the
 row says what is still to be done, and `manage.py watch` rings again.
 """
 
@@ -56,6 +56,15 @@ def shadow_prediction(prediction_id: int) -> None:
         return
     with _within_the_lease(), _pacs_may_be_away(f"shadow of {prediction_id}"):
         reading.shadow(prediction=prediction, pacs=open_pacs())
+
+
+@shared_task
+def run_job(job_id: int) -> None:
+    """Work on one job, for as long as it takes: it keeps its own lease."""
+    from clinic import training
+
+    with _pacs_may_be_away(f"job {job_id}"):
+        training.work(job_id=job_id, pacs=open_pacs())
 
 
 @contextmanager

@@ -1,15 +1,34 @@
 """BRIDGE to search: what people ask for, trained."""
 
-from dataclasses import replace
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
 
+from clinic import jobs, learning, registry
+from clinic.models import Job, ModelVersion
+from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
+from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
-from search import exam, run
+from search import data, exam, run, samples
+from search.evaluate import Report
+from search.parts import Parts
 from search.run import PLANS, Verdict
-from search.trainee import Plan
+from search.trainee import Plan, Stage
+
+AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
+OFTEN = 1.0  # seconds between two beats
+SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
+
+log = logging.getLogger(__name__)
 
 
 def plan(
@@ -72,3 +91,150 @@ def examine(
     if boxes:
         found["pointing"] = exam.pointing(answers, reader, images)
     return found
+
+
+# --- Jobs ------------------------------------------------------------------------
+
+
+def work(*, job_id: int, pacs: Pacs) -> None:
+    """Take up a job and see it through: freeze, train, compare, register. Idempotent.
+
+    Raises PacsUnavailable, and what is no fault of data or parameters, after the
+    row says so.
+    """
+    job = jobs.claim(pk=job_id)
+    if job is None:
+        return
+    with _outcome(job), jobs.alive(job):
+        room = Path(settings.DATA_ROOT, "jobs", str(job.pk))
+        diary = Diary(job)
+        diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
+        images = _frozen(job, pacs, room / f"verdicts-{job.pk}", diary)
+        _refuse_one_sided(images)
+        parent = Path(settings.MODEL_ROOT, job.parent.folder)
+        plan = fine_tuning(parent, seed=job.seed, **job.parameters)
+        jobs.beat(job=job, step="training")
+        verdict = run.run(
+            job.parent.name,
+            plan,
+            images,
+            room / "model",
+            room / "work",
+            start=parent,
+            tell=diary.tell,
+        )
+        _keep(job, verdict, images, room, diary)
+
+
+def fine_tuning(parent: Path, *, epochs: int, rate: float, seed: int) -> Plan:
+    """Go on from `parent`: its architecture, its views, one stage at full size."""
+    spec = artifact.load_spec(parent)
+    stages = (Stage(epochs, 1.0, True, rate),)
+    return Plan(spec.arch, stages, spec.recipe, seed=seed)
+
+
+class Diary:
+    """What a job's row is told while it runs; its beats end a job that was taken."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.told, self.known = job, time.monotonic(), len(job.history)
+
+    def say(self, line: str, **progress: object) -> None:
+        now = time.monotonic()
+        worked, self.told = now - self.told, now
+        jobs.beat(job=self.job, line=line, worked=worked, **progress)
+
+    def tell(self, history: Sequence[Mapping[str, float]], done: float) -> None:
+        """See search.train.Tell."""
+        if len(history) > self.known:
+            self.known = len(history)
+            epoch, of = history[-1], self.job.epochs
+            line = f"epoch {epoch['epoch']} of {of}: loss {epoch['loss']:.4f}, "
+            line += f"AUROC on validation {epoch['auroc']:.4f}"
+            self.say(line, history=history, done=done)
+        elif time.monotonic() - self.told > OFTEN:
+            self.say("", done=done)
+
+    def count(self, done: int) -> None:
+        """Studies fetched from the PACS."""
+        if time.monotonic() - self.told > OFTEN:
+            total = len(self.job.verdicts["chosen"])
+            self.say("", step=f"fetching images: {done} of {total} studies")
+
+
+def _frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
+    """The job's data set: written once, afterwards only checked."""
+    if job.data_digest and learning.digest(folder) == job.data_digest:
+        return folder
+    if job.data_digest:
+        raise ValueError(
+            "The frozen data of this job are missing or were changed: start a new job."
+        )
+    chosen = job.verdicts["chosen"]
+    digest, missing = learning.freeze(
+        chosen=chosen, pacs=pacs, folder=folder, tell=diary.count
+    )
+    jobs.note(job=job, data_digest=digest, commit=run.commit())
+    for reason, count in missing.items():
+        diary.say(f"{count} image(s) could not be had: {reason}")
+    diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
+    return folder
+
+
+def _refuse_one_sided(images: Path) -> None:
+    """Each side of the split has to know both kinds. ValueError in a sentence."""
+    for side, found in vars(Parts.of(data.examples(images))).items():
+        for label, words in ((1, "a fracture"), (0, "no fracture")):
+            if not any(example.label == label for example in found):
+                raise ValueError(
+                    f"No patient of the {SIDES[side]} part has a usable verdict "
+                    f"“{words}” yet: more patients have to be judged."
+                )
+
+
+def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) -> None:
+    diary.say("comparing with the model in service", step="comparing")
+    incumbent = ModelVersion.objects.filter(stage="active").first()
+    compared: dict[str, object] = {"candidate": asdict(verdict.report)}
+    if incumbent:
+        folder = Path(settings.MODEL_ROOT, incumbent.folder)
+        compared["incumbent"] = asdict(_measured(folder, images, room / "work"))
+        compared["incumbent_digest"] = incumbent.digest
+    diary.say(f"registering {verdict.digest}", step="registering")
+    with transaction.atomic():
+        candidate = registry.register(folder=verdict.folder, by=job.by)
+        jobs.finish(job=job, candidate=candidate, compared=compared)
+    shutil.rmtree(room / "work", ignore_errors=True)  # views and checkpoint
+
+
+def _measured(model: Path, images: Path, work: Path) -> Report:
+    """How a model does on the holdout of `images`, by its own threshold."""
+    spec, test = artifact.load_spec(model), Parts.of(data.examples(images)).test
+    network = artifact.load_network(model)
+    views, _ = samples.prepare(test, spec.recipe, work)
+    return run.assess(run.judge(network, views, test, spec.recipe), spec)
+
+
+@contextmanager
+def _outcome(job: Job) -> Iterator[None]:
+    """Whatever ends the work is written on the row, in words."""
+    try:
+        yield
+    except jobs.ClaimLost:
+        log.info("job %d was cancelled or taken over; this worker stops", job.pk)
+    except PacsUnavailable:
+        step = "waiting for the PACS, which does not answer"
+        jobs.give_back(job=job, pause=AGAIN, step=step)
+        raise
+    except (ValueError, FileNotFoundError, DamagedArtifact) as error:
+        _failed(job, str(error))
+    except Exception as error:
+        _failed(job, f"The training ended with an error: {type(error).__name__}.")
+        raise
+
+
+def _failed(job: Job, reason: str) -> None:
+    try:
+        jobs.fail(job=job, reason=reason)
+    except jobs.ClaimLost:
+        log.info("job %d was taken away before it failed: %s", job.pk, reason)

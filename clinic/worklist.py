@@ -16,7 +16,18 @@ from clinic.models import Instance, PacsCursor, Study
 from clinic.models.studies import StudyQuerySet
 
 PAGE = 50  # studies
-SHOWN = {"open": "without a verdict", "judged": "with a verdict", "all": "all"}
+SHOWN = {
+    "open": "without a verdict",
+    "judged": "with a verdict",
+    "disputed": "disputed: to be adjudicated",
+    "all": "all",
+}
+SHOW = {
+    "open": Q(verdict=""),
+    "judged": ~Q(verdict=""),
+    "disputed": Q(disputed=True),
+    "all": Q(),
+}
 DATES = {  # how people write a day
     r"(\d{4})-?(\d{2})-?(\d{2})": ("year", "month", "day"),
     r"(\d{1,2})\.(\d{1,2})\.(\d{4})": ("day", "month", "year"),
@@ -27,6 +38,7 @@ SUMMARY = {
     "flagged": Count("pk", filter=Q(verdict="", flagged=True)),
     "coming": Count("pk", filter=Q(state__in=["receiving", "waiting", "reading"])),
     "failed": Count("pk", filter=Q(state="failed", verdict="")),
+    "disputed": Count("pk", filter=Q(disputed=True)),
 }
 
 
@@ -72,9 +84,7 @@ class Query:
         return urlencode({k: v for k, v in asked.items() if v not in ("", None)})
 
     def studies(self) -> StudyQuerySet:
-        wanted = Q()
-        if self.show != "all":
-            wanted &= Q(verdict="") if self.show == "open" else ~Q(verdict="")
+        wanted = SHOW[self.show]
         if self.state:
             wanted &= Q(state=self.state)
         if self.flagged:
@@ -180,7 +190,16 @@ def _count_images(studies: list[Study]) -> None:
         study.images = counts.get(study.pk, 0)
 
 
-SHOWS = ("pk", "state", "reason", "notices", "probability", "flagged", "verdict")
+SHOWS = (
+    "pk",
+    "disputed",
+    "state",
+    "reason",
+    "notices",
+    "probability",
+    "flagged",
+    "verdict",
+)
 SHOWS += ("patient_name", "patient_id", "accession", "taken_on", "images", "waiting")
 
 

@@ -22,6 +22,7 @@ from processes import CannotStart, free_port
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 WEB_PORTS = range(8600, 8620)
+TRAINING_THREADS = os.environ.get("OSTEON_TRAINING_THREADS", "1")
 PATIENCE = 600  # seconds for the samples to be read
 ROLES = ("radiologist", "administrator")
 
@@ -81,6 +82,9 @@ class Stack:
         self._start("explaining", [*celery, "-Q", "explaining", "-n", "explaining@%h"])
         patient = ["nice", "-n", "19", *celery]  # the shadow takes what is left over
         self._start("shadow", [*patient, "-Q", "shadow", "-n", "shadow@%h"])
+        # Nor does clinical reading ever wait for the training.
+        training = ["env", f"OMP_NUM_THREADS={TRAINING_THREADS}", *patient]
+        self._start("training", [*training, "-Q", "training", "-n", "training@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
         web = [PYTHON, "-m", "gunicorn", "clinic.wsgi", "--threads", "8"]
         web += ["--bind", f"127.0.0.1:{self.web_port}", "--timeout", "60"]

@@ -96,7 +96,9 @@ def played(
         for name, method in by.items():
             peak = case.peak(case.maps(method))
             rows[name].append((*hits(peak, example, case.shape), case.flagged))
-    return {name: _shares(np.array(row, bool)) for name, row in rows.items()}
+    return {
+        name: _shares(np.array(row, bool).reshape(-1, 3)) for name, row in rows.items()
+    }
 
 
 def chosen(network: nn.Module, spec: Spec, found: Sequence[Example]) -> str:

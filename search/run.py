@@ -76,7 +76,7 @@ def run(
     Checkpoints and prepared views are kept in `work`: the same call goes on where
     it was interrupted. tell: see search.train.
     """
-    started, commit = time.monotonic(), _commit()
+    started, code = time.monotonic(), commit()
     parts = Parts.of(data.examples(images))
     everything, set_aside = prepare(parts.training, plan.recipe, work)
     validation, _ = prepare(parts.validation, plan.recipe, work)
@@ -99,7 +99,7 @@ def run(
         "plan": plan.to_json(),
         "teacher": _identity(teacher),
         "start": _identity(start),
-        "commit": commit,
+        "commit": code,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "history": progress.history,
         "validation": asdict(assess(chosen, spec)),
@@ -187,7 +187,7 @@ def _teacher(folder: Path, recipe: Recipe) -> Teacher:
     return Teacher(network.to(memory_format=torch.channels_last), found)
 
 
-def _commit() -> str:
+def commit() -> str:
     """The code's commit; empty outside a checkout."""
     found = subprocess.run(
         ["git", "rev-parse", "HEAD"],

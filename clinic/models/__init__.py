@@ -3,6 +3,7 @@
 Rows here are the truth; the broker only rings. Invariants stand as constraints.
 """
 
+from clinic.models.jobs import Job
 from clinic.models.predictions import ImageReading, Overlay, Prediction
 from clinic.models.records import AuditEvent, Review
 from clinic.models.registry import ModelVersion
@@ -13,6 +14,7 @@ __all__ = [
     "AuditEvent",
     "ImageReading",
     "Instance",
+    "Job",
     "ModelVersion",
     "Overlay",
     "PacsCursor",

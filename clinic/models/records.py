@@ -48,6 +48,9 @@ class Review(models.Model):
     boxes = models.JSONField(default=list)
     comment = models.TextField(blank=True, max_length=4000)
     overlay_shown = models.BooleanField(help_text="Had the overlay been looked at")
+    adjudicates = models.BooleanField(
+        default=False, help_text="Settles what the verdicts before it disagree on"
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     objects = ReviewQuerySet.as_manager()
@@ -57,7 +60,11 @@ class Review(models.Model):
             models.CheckConstraint(
                 condition=Q(verdict__in=["fracture", "no_fracture", "unsure"]),
                 name="review_verdict",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(adjudicates=False) | ~Q(verdict="unsure"),
+                name="an_adjudication_decides",
+            ),
         ]
 
     def save(self, *args, **kwargs):

@@ -94,6 +94,7 @@ class Study(models.Model):
     probability = models.FloatField(null=True)
     flagged = models.BooleanField(default=False)
     verdict = models.CharField(max_length=16, blank=True)
+    disputed = models.BooleanField(default=False, help_text="Verdicts disagree")
 
     objects = StudyQuerySet.as_manager()
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from clinic.models import (
     ImageReading,
     Instance,
+    Job,
     ModelVersion,
     Prediction,
     Review,
@@ -156,6 +157,13 @@ def make_review(prediction, radiologist, verdict="fracture", **fields):
         radiologist=radiologist,
         verdict=verdict,
         **{"overlay_shown": False} | fields,
+    )
+
+
+def make_job(**fields):
+    """A training of two epochs that waits for a worker."""
+    return Job.objects.create(
+        **{"parent": make_model(), "parameters": {"epochs": 2, "rate": 1e-4}} | fields
     )
 
 

@@ -3,11 +3,19 @@
 import math
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 
 from clinic import review
 from clinic.models import AuditEvent, ImageReading, Instance, Overlay, Review, Study
-from tests.clinic.factories import add_instance, make_prediction, make_study
+from tests.clinic.factories import (
+    add_instance,
+    make_prediction,
+    make_review,
+    make_study,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -182,3 +190,89 @@ def test_a_verdict_on_one_study_says_nothing_of_another(submit):
     submit()
     other.study.refresh_from_db()
     assert other.study.verdict == ""
+
+
+# --- Disagreement ------------------------------------------------------------------
+
+
+def say(prediction, who, verdict, **more):
+    return review.submit(
+        prediction=prediction, radiologist=who, verdict=verdict, **more
+    )
+
+
+def disputed(prediction):
+    prediction.study.refresh_from_db()
+    return prediction.study.disputed
+
+
+def test_two_who_disagree_leave_the_study_disputed(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    assert not disputed(prediction)
+    say(prediction, make_user("radiologist"), "no_fracture")
+    assert disputed(prediction)
+    say(prediction, radiologist, "no_fracture")  # convinced
+    assert not disputed(prediction)
+
+
+def test_who_is_unsure_disagrees_with_nobody(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, make_user("radiologist"), "unsure")
+    assert not disputed(prediction)
+
+
+def test_one_who_changes_their_mind_disagrees_with_nobody(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, radiologist, "no_fracture")
+    assert not disputed(prediction)
+
+
+def test_a_third_settles_it_by_name(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, make_user("radiologist"), "no_fracture")
+    third = make_user("radiologist")
+    settled = say(prediction, third, "fracture", adjudicates=True)
+    assert not disputed(prediction)
+    assert settled.adjudicates
+    event = AuditEvent.objects.latest("pk")
+    assert (event.actor, event.detail["adjudicates"]) == (third, True)
+
+
+def test_a_third_opinion_alone_settles_nothing(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, make_user("radiologist"), "no_fracture")
+    say(prediction, make_user("radiologist"), "fracture")
+    assert disputed(prediction)
+
+
+def test_a_party_cannot_settle_its_own_dispute(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, make_user("radiologist"), "no_fracture")
+    with pytest.raises(ValidationError, match="third person"):
+        say(prediction, radiologist, "fracture", adjudicates=True)
+    radiologist.groups.add(Group.objects.get_or_create(name="administrator")[0])
+    say(prediction, radiologist, "fracture", adjudicates=True)
+    assert not disputed(prediction)
+
+
+def test_what_nobody_disputes_is_not_settled(prediction, radiologist):
+    say(prediction, make_user("radiologist"), "fracture")
+    with pytest.raises(ValidationError, match="nothing to settle"):
+        say(prediction, radiologist, "fracture", adjudicates=True)
+
+
+def test_an_adjudication_decides(prediction, radiologist):
+    say(prediction, radiologist, "fracture")
+    say(prediction, make_user("radiologist"), "no_fracture")
+    third = make_user("radiologist")
+    with pytest.raises(ValidationError, match="decides"):
+        say(prediction, third, "unsure", adjudicates=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_review(prediction, third, "unsure", adjudicates=True)
+
+
+def test_an_overlay_once_seen_stays_seen(prediction, radiologist):
+    say(prediction, radiologist, "unsure", overlay_shown=True)
+    assert say(prediction, radiologist, "fracture").overlay_shown
+    other = make_user("radiologist")
+    assert not say(prediction, other, "fracture").overlay_shown

@@ -85,7 +85,13 @@ def test_a_bell_delivered_again_changes_nothing(rings, received, model, task):
 
 
 @pytest.mark.parametrize(
-    "task", [tasks.read_study, tasks.explain_prediction, tasks.shadow_prediction]
+    "task",
+    [
+        tasks.read_study,
+        tasks.explain_prediction,
+        tasks.shadow_prediction,
+        tasks.run_job,
+    ],
 )
 def test_a_bell_for_what_is_gone_is_ignored(rings, task):
     rings(task, 12345)
@@ -123,19 +129,21 @@ def test_a_pacs_that_is_away_leaves_the_study_waiting(rings, received, model, se
     assert received.state == "read"
 
 
-def test_readings_do_not_queue_behind_explanations_nor_the_shadow():
+def test_readings_queue_behind_nothing_else():
     queue = {
         task: app.amqp.router.route({}, task.name)["queue"].name
         for task in (
             tasks.read_study,
             tasks.explain_prediction,
             tasks.shadow_prediction,
+            tasks.run_job,
         )
     }
     assert queue == {
         tasks.read_study: "reading",
         tasks.explain_prediction: "explaining",
         tasks.shadow_prediction: "shadow",
+        tasks.run_job: "training",
     }
 
 

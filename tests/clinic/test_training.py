@@ -1,4 +1,4 @@
-"""`manage.py train`: from a folder of radiographs to an artifact on disk."""
+"""From a folder of radiographs, or from verdicts, to a model."""
 
 import csv
 import json
@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from clinic import training
+from clinic import jobs, learning, registry, training
+from clinic.learning import patient
+from clinic.models import AuditEvent, Job, Review
+from clinic.pacs import PacsUnavailable
+from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
 from inference.phantom import phantom
+from search import train as train_module
+from tests.clinic.judged import people, save_parent, take_in
 
 
 @pytest.fixture
@@ -86,3 +92,162 @@ def test_what_goes_on_from_an_artifact_keeps_its_architecture(settings):
     plan = training.plan(network="rx-lite", epochs=[3], rate=1e-4, start=folder)
     assert plan.arch == artifact.load_spec(folder).arch
     assert [(stage.epochs, stage.rate) for stage in plan.stages] == [(3, 1e-4)]
+
+
+# --- Jobs ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def parent_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_parent(folder)
+    return folder
+
+
+@pytest.fixture
+def parent(parent_folder, administrator):
+    version = registry.register(folder=parent_folder, by=administrator)
+    return registry.promote(version=version, by=administrator, reason="A test.")
+
+
+@pytest.fixture
+def pacs(settings):
+    return EmbeddedPacs(settings.EMBEDDED_ROOT)
+
+
+@pytest.fixture
+def job(parent, pacs, radiologist, administrator, data_root):
+    """A training on the verdicts on 16 phantoms, started and not yet claimed."""
+    take_in(pacs, radiologist)
+    return jobs.start(parent=parent, by=administrator, epochs=2, seed=5)
+
+
+def held_out():
+    return {patient(name) for name, side, _ in people() if side == "test"}
+
+
+def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert (job.state, job.reason) == ("done", "")
+    assert (job.candidate.stage, job.candidate.name) == ("candidate", "tiny")
+    card = job.candidate.card
+    assert card["start"] == parent.digest == job.compared["incumbent_digest"]
+    assert card["plan"]["seed"] == 5
+    assert [entry["epoch"] for entry in job.history] == [1, 2]
+    assert job.history == card["history"]
+    for side in ("candidate", "incumbent"):
+        assert job.compared[side]["cases"] == card["test"]["cases"] == 8
+    assert len(job.commit) in (0, 40)
+    assert job.seconds > 0
+    assert "epoch 2 of 2" in job.log
+    folder = settings.DATA_ROOT / "jobs" / str(job.pk) / f"verdicts-{job.pk}"
+    assert learning.digest(folder) == job.data_digest
+    assert AuditEvent.objects.filter(action="job.done").count() == 1
+
+
+def test_a_bell_for_a_finished_job_changes_nothing(job, pacs):
+    training.work(job_id=job.pk, pacs=pacs)
+    before = Job.objects.values().get()
+    training.work(job_id=job.pk, pacs=pacs)
+    assert Job.objects.values().get() == before
+
+
+def test_a_holdout_patient_never_trains_even_past_the_verbs(job, pacs, administrator):
+    """Whatever a row claims: here every review, those of the holdout twice."""
+    every = Review.objects.order_by("prediction__study__patient_id")
+    held = [r for r in every if patient(r.prediction.study.patient_id) in held_out()]
+    pairs = [[review.pk, 1.0] for review in [*held, *every]]
+    forged = Job.objects.create(
+        parent=job.parent,
+        parameters={"epochs": 1, "rate": 1e-4},
+        verdicts={"chosen": pairs},
+        by=administrator,
+    )
+    Job.objects.filter(pk=job.pk).delete()
+    training.work(job_id=forged.pk, pacs=pacs)
+    forged.refresh_from_db()
+    assert forged.state == "done"
+    parts = forged.candidate.card["parts"]
+    assert set(parts["test"]["patients"]) == held_out()
+    for side in ("training", "validation"):
+        assert parts[side]["patients"]
+        assert not set(parts[side]["patients"]) & held_out()
+
+
+def test_a_cancelled_job_stops_within_an_epoch_and_goes_on_from_there(
+    job, pacs, administrator, monkeypatch
+):
+    tell = training.Diary.tell
+
+    def cancel_after_one(diary, history, done):
+        if done == 1 and history:
+            jobs.cancel(job=job, by=administrator)
+        tell(diary, history, done)
+
+    monkeypatch.setattr(training.Diary, "tell", cancel_after_one)
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert (job.state, job.candidate) == ("cancelled", None)
+    monkeypatch.setattr(training.Diary, "tell", tell)
+    trained = []
+    monkeypatch.setattr(
+        train_module, "_epoch", spy(train_module._epoch, lambda a: trained.append(a[3]))
+    )
+    jobs.resume(job=job, by=administrator)
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "done"
+    assert trained == [1]  # the second epoch alone
+    assert [entry["epoch"] for entry in job.history] == [1, 2]
+
+
+def spy(function, note):
+    def noted(*args):
+        note(args)
+        return function(*args)
+
+    return noted
+
+
+def test_a_pacs_that_is_away_delays_a_job_and_no_more(job, shelf):
+    shelf.away = "away"
+    with pytest.raises(PacsUnavailable):
+        training.work(job_id=job.pk, pacs=shelf)
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.holder) == ("queued", 0, "")
+    assert "PACS" in job.step
+
+
+def test_frozen_data_that_were_changed_are_refused_in_words(job, pacs, settings):
+    Job.objects.filter(pk=job.pk).update(data_digest="0" * 64)
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "changed" in job.reason
+
+
+def test_sides_that_know_one_kind_only_are_refused_in_words(
+    job, pacs, administrator, monkeypatch
+):
+    sound = [
+        r.pk
+        for r in Review.objects.all()
+        if r.verdict == "no_fracture"
+        or patient(r.prediction.study.patient_id) not in held_out()
+    ]
+    job.verdicts["chosen"] = [[pk, 1.0] for pk in sound]
+    job.save()
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "holdout part has a usable verdict “a fracture”" in job.reason
+
+
+def test_an_error_nobody_foresaw_is_a_reason_not_a_silence(job, pacs, monkeypatch):
+    monkeypatch.setattr(training.run, "run", lambda *a, **k: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert job.reason == "The training ended with an error: ZeroDivisionError."

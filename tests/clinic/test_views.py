@@ -3,12 +3,18 @@
 import json
 
 import pytest
+from django.core.files.base import ContentFile
 from django.test import Client
 
-from clinic.models import AuditEvent, Review, Study
+from clinic.models import AuditEvent, Overlay, Review, Study
 from clinic.pacs.embedded import EmbeddedPacs
 from clinic.templatetags import osteon
-from tests.clinic.factories import make_prediction, make_study
+from tests.clinic.factories import (
+    make_prediction,
+    make_review,
+    make_study,
+    make_user,
+)
 
 HTMX = {"HX-Request": "true"}
 
@@ -188,3 +194,33 @@ def test_what_is_not_there_is_told_in_words(reader):
     answer = reader.get("/studies/999/")
     assert answer.status_code == 404
     assert "There is no such page." in answer.content.decode()
+
+
+def test_an_overlay_that_was_fetched_was_seen_whatever_the_page_says(
+    reader, prediction, own_folders
+):
+    overlay = Overlay.objects.create(
+        image=prediction.images.first(),
+        method="lrp",
+        png=ContentFile(b"png", "a.png"),
+        rows=300,
+        columns=200,
+    )
+    other = make_prediction()
+    reader.get(f"/overlays/{overlay.pk}.png")
+    for judged, seen in ((prediction, True), (other, False)):
+        verdict(reader, judged, overlay_shown="false")
+        assert Review.objects.get(prediction=judged).overlay_shown is seen
+
+
+def test_a_disagreement_is_shown_and_can_be_settled(client, reader, prediction):
+    make_review(prediction, make_user("radiologist"), "fracture")
+    verdict(reader, prediction, verdict="no_fracture")
+    client.force_login(make_user("radiologist"))
+    page = client.get(f"/studies/{prediction.study_id}/").content.decode()
+    assert "Radiologists disagree" in page
+    assert "Settle the disagreement" in page
+    verdict(client, prediction, verdict="fracture", adjudicates="true")
+    page = client.get(f"/studies/{prediction.study_id}/").content.decode()
+    assert "Radiologists disagree" not in page
+    assert "settling the disagreement" in page

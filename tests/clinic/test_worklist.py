@@ -200,3 +200,16 @@ def test_the_next_study_is_the_first_that_can_be_judged():
     assert next_open(besides=[flagged.pk]) == read
     assert next_open(besides=[flagged.pk, read.pk]) is None
     assert waits.state == Study.State.WAITING
+
+
+def test_what_radiologists_disagree_on_is_counted_and_listed(client, radiologist):
+    study = make_prediction().study
+    make_prediction()
+    Study.objects.filter(pk=study.pk).update(disputed=True, verdict="fracture")
+    client.force_login(radiologist)
+    text = client.get("/").content.decode()
+    assert "1 to be adjudicated" in text
+    listed = client.get("/?show=disputed").content.decode()
+    assert f'id="study-{study.pk}"' in listed
+    assert listed.count('id="study-') == 1
+    assert "radiologists disagree" in listed

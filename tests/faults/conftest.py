@@ -87,8 +87,9 @@ class Installation:
 
     def let_leases_run_out(self):
         """As if the time of every lease had gone by."""
-        change = "UPDATE clinic_study SET lease_until = '2001-01-01 00:00:00'"
-        self.rows(f"{change} WHERE lease_until IS NOT NULL RETURNING id")
+        for table in ("clinic_study", "clinic_job"):
+            change = f"UPDATE {table} SET lease_until = '2001-01-01 00:00:00'"
+            self.rows(f"{change} WHERE lease_until IS NOT NULL RETURNING id")
 
     def count(self, table, where="1 = 1"):
         return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]

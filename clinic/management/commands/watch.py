@@ -14,12 +14,13 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from clinic import intake, shadows, tasks
 from clinic.doorbell import Doorbell
-from clinic.models import Prediction
+from clinic.models import Job, Prediction
 from clinic.pacs import Pacs, open_pacs
 
 PAUSE = 0.25  # seconds between two looks at the feed
-SWEEP = 5.0  # seconds between two looks for what can wait: explanations, the shadow
-AT_ONCE = 16  # of either rung for in one sweep
+# Seconds between two looks for what can wait: explanations, the shadow, jobs.
+SWEEP = 5.0
+AT_ONCE = 16  # explanations or shadows rung for in one sweep
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Watcher:
             log.warning("The database is away or busy: %s", error)
 
     def sweep(self) -> None:
-        """Ring for explanations whose bell was lost, and for the shadow.
+        """Ring for explanations whose bell was lost, for the shadow and for jobs.
 
         Only here: who reads for a person knows nothing of the shadow.
         """
@@ -63,3 +64,5 @@ class Watcher:
         self.bell.ring(tasks.explain_prediction, lost[:AT_ONCE])
         unseen = shadows.due().values_list("pk", flat=True)
         self.bell.ring(tasks.shadow_prediction, unseen[:AT_ONCE])
+        due = Job.objects.due().values_list("pk", flat=True)
+        self.bell.ring(tasks.run_job, due[:1])

@@ -1,0 +1,246 @@
+"""The life of a job: started, claimed, beating, ended, taken up again.
+
+The row is the claim, as with studies: whoever holds it while its lease lasts works
+on it. A worker whose claim is gone learns so at its next beat, and stops.
+"""
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+
+from clinic import audit, learning, tags
+from clinic.claims import lease
+from clinic.models import Job, ModelVersion
+
+State = Job.State
+KEPT = 200  # lines of a job's log
+EPOCHS, RATES = (1, 200), (1e-6, 1e-1)  # from, to
+SEEDS = 2**31 - 1
+PULSE = 6  # beats within one lease
+
+log = logging.getLogger(__name__)
+
+
+class ClaimLost(Exception):
+    """The job is this worker's no more: cancelled, or taken over by another."""
+
+
+@transaction.atomic
+def start(
+    *,
+    parent: ModelVersion,
+    by: AbstractBaseUser,
+    epochs: int,
+    rate: float = 1e-4,
+    seed: int = 0,
+) -> Job:
+    """Freeze the verdicts as they stand into a training that goes on from `parent`."""
+    _refuse_outside("epochs", epochs, EPOCHS)
+    _refuse_outside("rate", rate, RATES)
+    _refuse_outside("seed", seed, (0, SEEDS))
+    chosen = learning.choose()
+    if chosen.obstacle:
+        raise ValidationError(chosen.obstacle)
+    job = Job.objects.create(
+        by=by,
+        parent=parent,
+        parameters={"epochs": epochs, "rate": rate},
+        seed=seed,
+        verdicts=chosen.to_json(),
+    )
+    said = {"parent": parent.digest, "seed": seed, "studies": chosen.studies}
+    audit.record("job.started", job, by, **said, **job.parameters)
+    return job
+
+
+def claim(*, pk: int) -> Job | None:
+    """The job, if it is to be had by this process and no other one runs."""
+    try:
+        return _claim(pk)
+    except IntegrityError:  # another worker has just begun another job
+        return None
+
+
+@transaction.atomic
+def _claim(pk: int) -> Job | None:
+    job = Job.objects.select_for_update().filter(pk=pk).first()
+    if job is None or not Job.objects.due().filter(pk=pk).exists():
+        return None
+    if job.attempts >= settings.MAX_ATTEMPTS:
+        words = f"The training broke off {job.attempts} times without an answer."
+        _end(job, State.FAILED, words)
+        return None
+    job.state, job.lease_until = State.RUNNING, lease()
+    job.holder = f"{platform.node()}:{os.getpid()}:{get_random_string(8)}"[-100:]
+    job.machine = f"{platform.node()}, {os.cpu_count()} cores"[:200]
+    job.attempts += 1
+    job.save()
+    audit.record("job.claimed", job, attempt=job.attempts, machine=job.machine)
+    return job
+
+
+def beat(
+    *,
+    job: Job,
+    step: str | None = None,
+    done: float | None = None,
+    history: Sequence[object] | None = None,
+    line: str = "",
+    worked: float = 0.0,
+) -> None:
+    """Keep the lease and write down how far it is. Raises ClaimLost.
+
+    worked: seconds since the last beat. `job` itself learns what is written.
+    """
+    told = {"step": step, "done": done, "history": history}
+    said = {name: value for name, value in told.items() if value is not None}
+    if line:
+        moment = timezone.now().strftime("%Y-%m-%d %H:%M:%S")
+        lines = [*job.log.splitlines(), f"{moment} {tags.text(line, 500)}"]
+        said["log"] = "\n".join(lines[-KEPT:])
+    said |= {"lease_until": lease(), "seconds": job.seconds + worked}
+    for name, value in said.items():
+        setattr(job, name, value)
+    if not _mine(job).update(**said):
+        raise ClaimLost
+
+
+def note(*, job: Job, **facts: str) -> None:
+    """Write down facts of the run: commit, data_digest. Raises ClaimLost."""
+    for name, value in facts.items():
+        setattr(job, name, value)
+    if not _mine(job).update(**facts):
+        raise ClaimLost
+
+
+@transaction.atomic
+def finish(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
+    """The training came to an end: this is what it made."""
+    held = _held(job)
+    held.candidate, held.compared = candidate, compared
+    held.done = held.epochs
+    _end(held, State.DONE)
+    said = {"digest": candidate.digest, "data": held.data_digest}
+    audit.record("job.done", held, held.by, **said)
+
+
+@transaction.atomic
+def fail(*, job: Job, reason: str) -> None:
+    """Trying again by itself cannot help; a person may still resume it."""
+    _end(_held(job), State.FAILED, reason)
+
+
+@transaction.atomic
+def give_back(*, job: Job, pause: timedelta, step: str) -> None:
+    """Not the job's fault: no attempt is counted, and there is always another."""
+    held = _held(job)
+    held.attempts -= 1
+    held.due_at, held.step = timezone.now() + pause, tags.text(step, 100)
+    _release(held, State.QUEUED)
+
+
+@transaction.atomic
+def cancel(*, job: Job, by: AbstractBaseUser) -> Job:
+    """End it at the worker's next beat; what it has learnt so far stays on disk."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if not job.is_open:
+        raise ValidationError(f"The job is {job.get_state_display()} already.")
+    _release(job, State.CANCELLED)
+    audit.record("job.cancelled", job, by, epochs=len(job.history))
+    return job
+
+
+@transaction.atomic
+def resume(*, job: Job, by: AbstractBaseUser) -> Job:
+    """Have a cancelled or failed job go on from its last whole epoch."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if job.state not in (State.CANCELLED, State.FAILED):
+        raise ValidationError(
+            f"Only a cancelled or failed job can go on; this one is "
+            f"{job.get_state_display()}."
+        )
+    job.attempts, job.reason, job.due_at = 0, "", timezone.now()
+    job.ended = None
+    _release(job, State.QUEUED)
+    audit.record("job.resumed", job, by, epochs=len(job.history))
+    return job
+
+
+@contextmanager
+def alive(job: Job) -> Iterator[None]:
+    """Beat from a thread of its own while the body works.
+
+    A body that goes on though the claim has gone is stuck: no exception gets
+    through to it, so the whole process ends, and the stack starts it again.
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat_on, args=(job, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _beat_on(job: Job, stop: threading.Event) -> None:
+    pause, lost_at = settings.LEASE_SECONDS / PULSE, None
+    while not stop.wait(pause):
+        try:
+            kept = _mine(job).update(lease_until=lease())
+        except DatabaseError as error:
+            log.warning("job %d: the database is away or busy: %s", job.pk, error)
+            continue
+        finally:
+            connection.close()
+        lost_at = None if kept else lost_at or timezone.now()
+        if lost_at and _since(lost_at) > settings.LEASE_SECONDS:
+            log.error("job %d goes on though it was taken away; ending", job.pk)
+            os._exit(1)
+
+
+def _since(moment: datetime) -> float:
+    return (timezone.now() - moment).total_seconds()
+
+
+def _mine(job: Job):
+    return Job.objects.filter(pk=job.pk, state=State.RUNNING, holder=job.holder)
+
+
+def _held(job: Job) -> Job:
+    """The row, locked. Raises ClaimLost if nobody or another holds it by now."""
+    held = _mine(job).select_for_update().first()
+    if held is None:
+        raise ClaimLost
+    return held
+
+
+def _end(job: Job, state: str, reason: str = "") -> None:
+    job.reason, job.ended = tags.text(reason, 500), timezone.now()
+    _release(job, state)
+    if state == State.FAILED:
+        audit.record("job.failed", job, reason=job.reason)
+
+
+def _release(job: Job, state: str) -> None:
+    job.state, job.holder, job.lease_until = state, "", None
+    if state != State.QUEUED:
+        job.step, job.ended = "", timezone.now()
+    job.save()
+
+
+def _refuse_outside(name: str, value: float, limits: tuple[float, float]) -> None:
+    low, high = limits
+    if not low <= value <= high:
+        raise ValidationError({name: f"{name}: from {low:g} to {high:g}."})

@@ -1,0 +1,210 @@
+"""From verdicts to a data set that a training can read, frozen.
+
+Chosen are the verdicts that stand: one a study, what radiologists agree on. Who is
+in the holdout is no question here: `search.data.split` takes those patients out of
+every training by a hash, whatever was chosen.
+"""
+
+import csv
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from clinic.models import ImageReading, Prediction, Review
+from clinic.pacs import GoneFromPacs, Pacs
+from clinic.review import disagree, standing
+from inference import dicom
+from inference.unreadable import UnreadableFrame
+
+TABLE = "examples.csv"
+COLUMNS = ("image", "label", "study", "patient", "part", "boxes", "weight")
+SIDES = ("x", "y", "width", "height")
+FEWEST = 3  # studies of each kind: training, validation and holdout need one
+FRACTURE = Review.Verdict.FRACTURE
+# Why a judged study cannot be learnt from, in the order in which they are asked.
+LEFT_OUT = {
+    "disputed": "radiologists disagree; waits for adjudication",
+    "unsure": "the latest verdict is “unsure”",
+    "no_image": "no image of it was read",
+    "no_patient": "no patient ID: it could be on both sides of the holdout",
+    "weightless": "judged after the overlay was seen, and such verdicts count nothing",
+}
+
+
+@dataclass
+class Choice:
+    """chosen: (review, weight), one a study. left_out: reason -> studies."""
+
+    chosen: list[tuple[int, float]] = field(default_factory=list)
+    fractured: int = 0
+    patients: int = 0
+    blind: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def sound(self) -> int:
+        return self.studies - self.fractured
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why how many studies are left out, in words."""
+        return [(LEFT_OUT[code], count) for code, count in self.left_out.items()]
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be learnt from these; empty if something can."""
+        if min(self.fractured, self.sound) >= FEWEST:
+            return ""
+        return (
+            f"Usable are {self.fractured} studies with and {self.sound} without a "
+            f"fracture: at least {FEWEST} of each are needed."
+        )
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def choose() -> Choice:
+    """The usable verdicts as they now stand. One query."""
+    readable = ImageReading.objects.filter(
+        prediction=OuterRef("prediction"), state=Prediction.State.READ
+    )
+    reviews = (
+        Review.objects.select_related("prediction__study")
+        .annotate(readable=Exists(readable))
+        .order_by("prediction__study", "pk")
+    )
+    choice, patients, left = Choice(), set(), Counter()
+    for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
+        review, weight, reason = _judge(list(given))
+        if reason:
+            left[reason] += 1
+            continue
+        choice.chosen.append((review.pk, weight))
+        choice.fractured += review.verdict == FRACTURE
+        choice.blind += not review.overlay_shown
+        patients.add(review.prediction.study.patient_id)
+    choice.patients = len(patients)
+    choice.left_out = {code: left[code] for code in LEFT_OUT if left[code]}
+    return choice
+
+
+def _judge(given: list[Review]) -> tuple[Review, float, str]:
+    """-> what to learn from one study, how much it counts, or why not."""
+    stand = standing(given)
+    definite = [r for r in stand if r.verdict != Review.Verdict.UNSURE]
+    # Given without knowing what the overlay says, an opinion is the reader's own.
+    blind = [review for review in definite if not review.overlay_shown]
+    review = (blind or definite or stand)[-1]
+    weight = settings.REVEALED_WEIGHT if review.overlay_shown else 1.0
+    asked = {
+        "disputed": disagree(given),
+        "unsure": stand[-1].verdict == Review.Verdict.UNSURE,
+        "no_image": not review.readable,
+        "no_patient": not review.prediction.study.patient_id,
+        "weightless": weight == 0,
+    }
+    return review, weight, next((code for code, so in asked.items() if so), "")
+
+
+def patient(patient_id: str) -> str:
+    """The name under which a patient is kept in a data set.
+
+    Never change it: the split is a hash of it, and patients of today's holdout
+    would be trained on.
+    """
+    return hashlib.sha256(f"osteon/{patient_id}".encode()).hexdigest()[:16]
+
+
+def freeze(
+    *,
+    chosen: Iterable[tuple[int, float]],
+    pacs: Pacs,
+    folder: Path,
+    tell: Callable[[int], None] = lambda done: None,
+) -> tuple[str, Counter[str]]:
+    """Write the images and labels of `chosen` to `folder`, whole or not at all.
+
+    -> the data set's digest, and how many images could not be had for which reason.
+    tell: called after each study with how many are done. Raises PacsUnavailable.
+    """
+    partial, missing, rows = folder.with_suffix(".part"), Counter(), []
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for done, (pk, weight) in enumerate(chosen, 1):
+        rows += _fetch(pk, weight, pacs, partial, missing)
+        tell(done)
+    with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return digest(folder), missing
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the table and every image; "" where there is no data set."""
+    if not (folder / TABLE).exists():
+        return ""
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        found.update(
+            f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
+    return found.hexdigest()
+
+
+def _fetch(
+    pk: int, weight: float, pacs: Pacs, folder: Path, missing: Counter[str]
+) -> Iterator[dict[str, object]]:
+    """The rows of one verdict, once their images are written.
+
+    Every image has its study's label, as studies are judged and not images; where
+    the fracture is boxed on one view of an image, the others of it are sound.
+    """
+    review = Review.objects.select_related("prediction__study").get(pk=pk)
+    study = review.prediction.study
+    images = review.prediction.images.filter(state=Prediction.State.READ)
+    for image in images.select_related("instance__series").order_by("pk"):
+        name = f"{image.instance_id}.png"
+        try:
+            with pacs.open(image.instance.pacs_id) as stream:
+                pixels = dicom.frame(dicom.open_dataset(stream)).pixels
+        except GoneFromPacs:
+            missing["gone_from_pacs"] += 1
+            continue
+        except UnreadableFrame as error:
+            missing[error.code] += 1
+            continue
+        (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        yield {
+            "image": name,
+            "label": int(review.verdict == FRACTURE),
+            "study": study.pk,
+            "patient": patient(study.patient_id),
+            "part": image.instance.series.body_part,
+            "boxes": json.dumps(_boxes(review, image.instance_id)),
+            "weight": weight,
+        }
+
+
+def _boxes(review: Review, instance: int) -> list[list[float]]:
+    return [
+        [box[side] for side in SIDES]
+        for box in review.boxes
+        if box["instance"] == instance
+    ]

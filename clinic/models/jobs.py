@@ -1,0 +1,108 @@
+"""Long work that somebody asked for: who has it, how far it is, how it ended."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from clinic.models.registry import ModelVersion
+
+
+class JobQuerySet(models.QuerySet):
+    def due(self) -> "JobQuerySet":
+        """Whose worker's lease ran out; else, while none runs, those that wait."""
+        now, state = timezone.now(), Job.State
+        running = Job.objects.filter(state=state.RUNNING)
+        return self.filter(
+            Q(state=state.QUEUED, due_at__lte=now) & ~models.Exists(running)
+            | Q(state=state.RUNNING, lease_until__lt=now)
+        ).order_by("pk")
+
+
+class Job(models.Model):
+    """One training. Its holder is the worker whose lease it is on, if it runs.
+
+    verdicts: {"chosen": [[review, weight]], "left_out": {reason: studies}, …}, as
+    frozen when the job was started. history: one entry a finished epoch.
+    """
+
+    class Kind(models.TextChoices):
+        TRAIN = "train", "training"
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "waiting for the training worker"
+        RUNNING = "running", "running"
+        DONE = "done", "done"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.TRAIN)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    reason = models.CharField(max_length=500, blank=True, help_text="A sentence")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True)
+    parameters = models.JSONField(default=dict, help_text="epochs, rate")
+    seed = models.PositiveIntegerField(default=0)
+    parent = models.ForeignKey(ModelVersion, models.PROTECT, related_name="pupils")
+    verdicts = models.JSONField(default=dict)
+    data_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256")
+    created = models.DateTimeField(default=timezone.now)
+
+    due_at = models.DateTimeField(default=timezone.now)
+    holder = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    step = models.CharField(max_length=100, blank=True, help_text="What it does now")
+    done = models.FloatField(default=0, help_text="Epochs, parts of one counted")
+    history = models.JSONField(default=list)
+    log = models.TextField(blank=True, help_text="Its last lines")
+
+    commit = models.CharField(max_length=40, blank=True)
+    machine = models.CharField(max_length=200, blank=True)
+    seconds = models.FloatField(default=0, help_text="Of work, over all attempts")
+    ended = models.DateTimeField(null=True)
+    candidate = models.ForeignKey(
+        ModelVersion, models.PROTECT, null=True, related_name="made_by"
+    )
+    compared = models.JSONField(
+        default=dict, help_text="Candidate and incumbent on the same holdout"
+    )
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind="train"), name="job_kind"),
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=["queued", "running", "done", "failed", "cancelled"]
+                ),
+                name="job_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running", lease_until__isnull=False) & ~Q(holder="")
+                | ~Q(state="running") & Q(holder="", lease_until__isnull=True),
+                name="running_means_one_holder",
+            ),
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=Q(state="running"),
+                name="one_job_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(reason=""),
+                name="failed_job_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="done", candidate__isnull=False)
+                | ~Q(state="done") & Q(candidate__isnull=True),
+                name="done_means_a_candidate",
+            ),
+        ]
+
+    @property
+    def epochs(self) -> int:
+        return int(self.parameters.get("epochs", 0))
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)

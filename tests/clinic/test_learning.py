@@ -1,0 +1,250 @@
+"""Which verdicts are learnt from, how much they count, and what is written of them."""
+
+import csv
+import io
+import json
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+
+from clinic import learning
+from clinic.models import ImageReading, Instance
+from clinic.pacs import GoneFromPacs, PacsUnavailable
+from inference import dicom
+from inference.dx import dx_dataset
+from search import data
+from tests.clinic.factories import (
+    make_prediction,
+    make_review,
+    make_study,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def another(db):
+    return make_user("radiologist")
+
+
+@pytest.fixture
+def third(db):
+    return make_user("radiologist")
+
+
+def chosen():
+    """-> what is learnt from, and how many are left out for which reason."""
+    choice = learning.choose()
+    return choice.chosen, choice.left_out
+
+
+def test_the_latest_verdict_of_a_study_counts(prediction, radiologist):
+    make_review(prediction, radiologist, "fracture")
+    last = make_review(prediction, radiologist, "no_fracture")
+    assert chosen() == ([(last.pk, 1.0)], {})
+    choice = learning.choose()
+    assert (choice.fractured, choice.sound, choice.patients) == (0, 1, 1)
+
+
+def test_a_verdict_before_the_overlay_is_preferred_to_one_after(
+    prediction, radiologist, another
+):
+    blind = make_review(prediction, radiologist, overlay_shown=False)
+    make_review(prediction, another, overlay_shown=True)
+    assert chosen() == ([(blind.pk, 1.0)], {})
+
+
+def test_a_verdict_after_the_overlay_counts_as_much_as_is_set(
+    prediction, radiologist, settings
+):
+    review = make_review(prediction, radiologist, overlay_shown=True)
+    assert chosen() == ([(review.pk, 0.5)], {})
+    settings.REVEALED_WEIGHT = 0.25
+    assert chosen() == ([(review.pk, 0.25)], {})
+    settings.REVEALED_WEIGHT = 0.0
+    assert chosen() == ([], {"weightless": 1})
+
+
+def test_a_person_who_changed_their_mind_is_taken_at_their_last_word(
+    prediction, radiologist
+):
+    make_review(prediction, radiologist, "fracture", overlay_shown=False)
+    last = make_review(prediction, radiologist, "no_fracture", overlay_shown=True)
+    assert chosen() == ([(last.pk, 0.5)], {})
+
+
+def test_unsure_is_left_out_and_counted(prediction, radiologist, another):
+    make_review(prediction, radiologist, "fracture")
+    make_review(prediction, another, "unsure")
+    assert chosen() == ([], {"unsure": 1})
+
+
+def test_what_two_disagree_on_waits_for_a_third(
+    prediction, radiologist, another, third
+):
+    make_review(prediction, radiologist, "fracture")
+    make_review(prediction, another, "no_fracture")
+    assert chosen() == ([], {"disputed": 1})
+    settled = make_review(prediction, third, "fracture", adjudicates=True)
+    assert chosen() == ([(settled.pk, 1.0)], {})
+    make_review(prediction, another, "no_fracture")
+    assert chosen() == ([], {"disputed": 1})
+
+
+def test_a_dispute_is_seen_in_the_verdicts_whatever_the_study_says(
+    prediction, radiologist, another
+):
+    """The flag on the study is for the eye; nothing is learnt by it."""
+    make_review(prediction, radiologist, "fracture")
+    make_review(prediction, another, "no_fracture")
+    assert prediction.study.disputed is False
+    assert chosen() == ([], {"disputed": 1})
+
+
+def test_a_study_nothing_was_read_of_is_left_out(prediction, radiologist):
+    ImageReading.objects.update(state="unreadable", reason="Cut short.")
+    make_review(prediction, radiologist)
+    assert chosen() == ([], {"no_image": 1})
+
+
+def test_a_study_of_nobody_is_left_out(radiologist):
+    make_review(make_prediction(make_study(patient_id="")), radiologist)
+    assert chosen() == ([], {"no_patient": 1})
+
+
+def test_choosing_asks_the_database_once(
+    radiologist, another, django_assert_num_queries
+):
+    for number in range(5):
+        prediction = make_prediction(make_study())
+        make_review(prediction, radiologist)
+        make_review(prediction, another, "no_fracture" if number % 2 else "fracture")
+    with django_assert_num_queries(1):
+        choice = learning.choose()
+    assert choice.studies + sum(choice.left_out.values()) == 5
+
+
+def test_too_few_of_a_kind_is_said(radiologist):
+    assert "0 studies with and 0 without" in learning.choose().obstacle
+    for number in range(6):
+        verdict = "fracture" if number % 2 else "no_fracture"
+        make_review(make_prediction(make_study()), radiologist, verdict)
+    assert learning.choose().obstacle == ""
+
+
+def test_the_name_of_a_patient_and_with_it_their_side_never_changes():
+    """Change this expectation and patients of the holdout are trained on."""
+    assert learning.patient("P1") == "935616072492dcb2"
+
+
+# --- Freezing ----------------------------------------------------------------------
+
+
+class Files:
+    """A PACS that has one radiograph for every id but those it lost."""
+
+    def __init__(self):
+        self.lost, self.away = set(), False
+
+    @contextmanager
+    def open(self, pacs_id):
+        if self.away:
+            raise PacsUnavailable("away")
+        if pacs_id in self.lost:
+            raise GoneFromPacs(pacs_id)
+        yield io.BytesIO(file_of(pacs_id))
+
+
+def file_of(pacs_id):
+    rng = np.random.default_rng(list(pacs_id.encode()))
+    pixels = rng.integers(0, 4096, (40, 30), dtype=np.uint16)
+    buffer = io.BytesIO()
+    dx_dataset(
+        pixels, patient_id="P", patient_name="N", study_uid="1.2", series_uid="1.2.3",
+        sop_uid="1.2.3.4",
+    ).save_as(buffer, enforce_file_format=True)  # fmt: skip
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def review(prediction, radiologist):
+    instance = Instance.objects.first().pk
+    box = {"instance": instance, "x": 1, "y": 2, "width": 3, "height": 4}
+    return make_review(prediction, radiologist, boxes=[box])
+
+
+def test_what_is_frozen_is_what_a_training_reads(review, tmp_path):
+    folder = tmp_path / "set"
+    told = []
+    digest, missing = learning.freeze(
+        chosen=[(review.pk, 0.5)], pacs=Files(), folder=folder, tell=told.append
+    )
+    found = data.examples(folder)
+    instances = list(Instance.objects.order_by("pk"))
+    assert not missing
+    assert told == [1]
+    assert [e.image.name for e in found] == [f"{i.pk}.png" for i in instances]
+    assert {(e.label, e.weight, e.part) for e in found} == {(1, 0.5, "WRIST")}
+    assert [e.boxes for e in found] == [((1, 2, 3, 4),), ()]
+    study = review.prediction.study
+    assert {e.patient for e in found} == {learning.patient(study.patient_id)}
+    assert digest == learning.digest(folder)
+    for example, instance in zip(found, instances, strict=True):
+        shown = dicom.frame(
+            dicom.open_dataset(io.BytesIO(file_of(instance.pacs_id)))
+        ).pixels
+        assert np.array_equal(cv2.imread(str(example.image), -1), shown)
+
+
+def test_no_name_of_a_patient_is_written_down(review, tmp_path):
+    learning.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=tmp_path / "set")
+    study = review.prediction.study
+    text = (tmp_path / "set" / learning.TABLE).read_text()
+    assert study.patient_id not in text.replace(".png", "").split(",")
+    assert study.patient_name not in text
+
+
+def test_the_digest_changes_with_any_byte(review, tmp_path):
+    folder = tmp_path / "set"
+    digest, _ = learning.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=folder)
+    again, _ = learning.freeze(
+        chosen=[(review.pk, 1)], pacs=Files(), folder=tmp_path / "again"
+    )
+    assert digest == again
+    image = next(folder.glob("*.png"))
+    image.write_bytes(image.read_bytes() + b"x")
+    assert learning.digest(folder) != digest
+    assert learning.digest(tmp_path / "nothing") == ""
+
+
+def test_an_image_that_has_gone_is_counted_and_left_out(review, tmp_path):
+    pacs = Files()
+    pacs.lost = {Instance.objects.first().pacs_id}
+    _, missing = learning.freeze(
+        chosen=[(review.pk, 1)], pacs=pacs, folder=tmp_path / "set"
+    )
+    assert missing == {"gone_from_pacs": 1}
+    assert len(data.examples(tmp_path / "set")) == 1
+
+
+def test_a_pacs_that_is_away_leaves_no_half_of_a_data_set(review, tmp_path):
+    pacs = Files()
+    pacs.away = True
+    with pytest.raises(PacsUnavailable):
+        learning.freeze(chosen=[(review.pk, 1)], pacs=pacs, folder=tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def test_images_that_came_after_the_verdict_are_not_in_it(review, tmp_path):
+    late = make_prediction(
+        review.prediction.study, superseded_at=review.created, revision=2
+    )
+    assert late.images.count() == 2
+    learning.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=tmp_path / "set")
+    with (tmp_path / "set" / learning.TABLE).open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == review.prediction.images.count()
+    assert json.loads(rows[0]["boxes"])

@@ -1,0 +1,50 @@
+"""A real training worker, killed in the middle of a job."""
+
+import json
+
+import pytest
+
+EPOCHS = 60
+START = f"""
+import tempfile
+from pathlib import Path
+from clinic import jobs, registry
+from clinic.pacs import open_pacs
+from tests.clinic.factories import make_user
+from tests.clinic.judged import save_parent, take_in
+administrator = make_user("administrator")
+folder = Path(tempfile.mkdtemp(), "tiny")
+save_parent(folder)
+version = registry.register(folder=folder, by=administrator)
+registry.promote(version=version, by=administrator, reason="A test.")
+take_in(open_pacs(), make_user("radiologist"))
+jobs.start(parent=version, by=administrator, epochs={EPOCHS}, rate=1e-3)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_training_goes_on_in_another_worker(on_sqlite):
+    assert on_sqlite.script(START, "start").wait(120) == 0, on_sqlite.log("start")
+    on_sqlite.watch()
+    victim = on_sqlite.worker("training", "victim")
+
+    def job(column):
+        return on_sqlite.rows(f"SELECT {column} FROM clinic_job")[0][0]
+
+    on_sqlite.until(lambda: len(json.loads(job("history"))) >= 2, 120, "an epoch")
+    victim.kill()
+    victim.wait()
+    assert job("state") == "running"
+    assert on_sqlite.count("clinic_modelversion") == 1
+    on_sqlite.let_leases_run_out()
+    on_sqlite.worker("training", "successor")
+    on_sqlite.until(lambda: job("state") != "running", 200, "the end")
+    assert (job("state"), job("reason"), job("attempts")) == ("done", "", 2)
+    epochs = [entry["epoch"] for entry in json.loads(job("history"))]
+    assert epochs == list(range(1, EPOCHS + 1))
+    # What the first worker had learnt was not learnt again.
+    assert "epoch 1:" in on_sqlite.log("victim")
+    assert "epoch 1:" not in on_sqlite.log("successor")
+    assert f"epoch {EPOCHS}:" in on_sqlite.log("successor")
+    stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
+    assert on_sqlite.rows(stages) == [("active",), ("candidate",)]
