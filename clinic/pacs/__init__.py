@@ -92,4 +92,5 @@ def open_pacs() -> Pacs:
         return OrthancPacs.from_settings()
     from clinic.pacs.embedded import EmbeddedPacs
 
-    return EmbeddedPacs(settings.EMBEDDED_ROOT)
+    door = settings.DICOM_HOST, settings.DICOM_PORT
+    return EmbeddedPacs(settings.EMBEDDED_ROOT, door)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,15 +22,18 @@ from clinic.pacs import Changes, GoneFromPacs, PacsUnavailable, RemoteInstance
 from clinic.pacs.header import read_header
 from clinic.pacs.index import Index
 
+KNOCK = 2.0  # seconds until a door that does not open counts as shut
+
 
 class EmbeddedPacs:
     """Follows clinic.pacs.Pacs. Tells of new resources, never of stable ones.
 
-    An object sent again unchanged is no change.
+    An object sent again unchanged is no change. door: where the process that takes
+    in what scanners send is to listen; without one nobody is asked to.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, door: tuple[str, int] | None = None) -> None:
+        self.root, self.door = root, door
         self.index = Index(root / "index.sqlite3", settings.PACS_TIMEOUT)
 
     def changes(self, since: int, limit: int = 1000) -> Changes:
@@ -68,6 +72,8 @@ class EmbeddedPacs:
         return header.id
 
     def health(self) -> str:
+        if self.door:
+            _knock(*self.door)
         count = self.index.count()
         free = shutil.disk_usage(self.root).free / 1e9
         return (
@@ -77,6 +83,17 @@ class EmbeddedPacs:
 
     def _path(self, id: str, digest: str) -> Path:
         return self.root / "files" / id[:2] / f"{id}.{digest[:16]}.dcm"
+
+
+def _knock(host: str, port: int) -> None:
+    """The files are here whoever listens, so that only this tells of a dead door."""
+    try:
+        socket.create_connection((host, port), KNOCK).close()
+    except OSError as error:
+        raise PacsUnavailable(
+            f"The embedded PACS does not listen on {host}:{port}: scanners cannot "
+            "send. What it holds is read all the same. Remedy: start manage.py pacs."
+        ) from error
 
 
 class _File(io.BufferedReader):

@@ -1,13 +1,15 @@
 """Pages: shape, one call, answer."""
 
 import json
+import socket
+from io import StringIO
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.test import Client
 
 from clinic.models import AuditEvent, Overlay, Review, Study
-from clinic.pacs.embedded import EmbeddedPacs
 from clinic.templatetags import osteon
 from tests.clinic.factories import (
     make_prediction,
@@ -152,8 +154,27 @@ def test_skipped_studies_come_up_after_all_others(reader):
     assert answer["HX-Redirect"] == f"/studies/{first.pk}/"
 
 
-def test_the_system_page_tells_how_things_stand(steward, prediction, settings):
-    EmbeddedPacs(settings.EMBEDDED_ROOT)
+@pytest.fixture
+def door(settings):
+    """Where the embedded PACS is to listen: it does, until this is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings.DICOM_HOST, settings.DICOM_PORT = listening.getsockname()
+        yield listening
+
+
+def test_a_dead_pacs_is_told_in_words(steward, door):
+    assert "Answers." in steward.get("/system/pacs/").content.decode()
+    door.close()
+    page = steward.get("/system/pacs/").content.decode()
+    assert "does not listen" in page and "scanners cannot send" in page
+    out = StringIO()
+    call_command("ledger", stdout=out)
+    found = json.loads(out.getvalue())
+    assert found["pacs"]["missing"] == 0
+    assert "does not listen" in found["pacs"]["trouble"]
+
+
+def test_the_system_page_tells_how_things_stand(steward, prediction, door):
     model = prediction.model
     model.card = {"test": {"auroc": 0.8123456, "n": 120}, "notes": "A first <model>."}
     model.save()

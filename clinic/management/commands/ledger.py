@@ -33,11 +33,14 @@ class Command(BaseCommand):
 
 
 def _pacs() -> dict[str, object]:
+    """An embedded PACS can be looked through while nobody takes in what is sent."""
+    pacs, found = open_pacs(), {"missing": None, "trouble": ""}
     try:
-        missing = ledger.missing(open_pacs())
+        found["missing"] = len(ledger.missing(pacs))
+        pacs.health()
     except PacsUnavailable as error:
-        return {"missing": None, "trouble": str(error) or "The PACS does not answer."}
-    return {"missing": len(missing), "trouble": ""}
+        found["trouble"] = str(error) or "The PACS does not answer."
+    return found
 
 
 def _settled(found: dict) -> bool:
