@@ -41,7 +41,11 @@ HALF = Recipe(width=171, height=256)
 TRANSFER = Stage(4, 1.0, True, 1e-3, frozen=True), Stage(16, 1.0, True, 1e-4)
 PLANS = {
     "squeezenet": Plan(
-        Arch("squeezenet", (("dropout", 0.3),)), TRANSFER, HALF, batch=16, ema=0.98
+        Arch("squeezenet", (("attention", 0.5), ("dropout", 0.3))),
+        TRANSFER,
+        Recipe(width=256, height=384),
+        batch=16,
+        ema=0.98,
     ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
     "rx-lite": Plan(RX_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.networks import Arch, build
+from inference.networks.attention import Attention
 from inference.preprocess import Recipe
 from search.samples import Batch
 
@@ -76,7 +77,11 @@ class Teacher:
 
 
 class Trainee:
-    """A network in training: weights, their average, a box head, an optimiser."""
+    """A network in training: weights, their average, a box head, an optimiser.
+
+    Marked boxes teach a network with attention where to look; any other learns them
+    on a map of its own that serves nobody afterwards.
+    """
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Trainee:
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
             self.network = build(plan.arch).to(memory_format=torch.channels_last)
+            self.attention = _attention(self.network)
             self.box_head = nn.Conv2d(self.network.channels, 1, 1)
         if start:
             self.network.load_state_dict({**self.network.state_dict(), **start})
@@ -106,6 +112,8 @@ class Trainee:
         self.network.features.requires_grad_(not stage.frozen)
         if stage.frozen:
             self.network.features.eval()
+        if self.attention:
+            self.attention.requires_grad_(True)
 
     def learn(self, batch: Batch, rate: float) -> float:
         """One step of the optimiser. -> classification loss."""
@@ -122,7 +130,7 @@ class Trainee:
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images = as_input(batch.images, self.plan.recipe)
         with torch.autocast("cpu", torch.bfloat16):
-            features = self.network.features(images)
+            features, marks = self._looked(images)
             logits = self.network.head(features)[:, 0]
         labels = torch.from_numpy(batch.labels)
         if self.teacher:
@@ -132,9 +140,19 @@ class Trainee:
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
         shape = features.shape[-2:]
         cells = targets(batch.boxes, tuple(shape), self.network.origin)
-        marks = self.box_head(features.float())
         weight = torch.tensor(BOX_WEIGHT)
-        return loss, F.binary_cross_entropy_with_logits(marks, cells, pos_weight=weight)
+        return loss, F.binary_cross_entropy_with_logits(
+            marks.float(), cells, pos_weight=weight
+        )
+
+    def _looked(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """-> features, and the map of suspected fractures on their cells."""
+        if not self.attention:
+            features = self.network.features(images)
+            return features, self.box_head(features)
+        features = self.network.features[:-1](images)
+        marks = self.attention.marks(features)
+        return self.attention.weighted(features, marks), marks
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -195,6 +213,11 @@ class Progress:
         if eligible and (not ahead or entry["auroc"] > max(ahead)):
             state = trainee.average.state_dict()
             self.best = {name: value.clone() for name, value in state.items()}
+
+
+def _attention(network: nn.Module) -> Attention | None:
+    last = list(network.features)[-1]
+    return last if isinstance(last, Attention) else None
 
 
 def targets(

@@ -46,7 +46,7 @@ class Arch:
 
 
 ARCHS = {
-    "squeezenet": Arch("squeezenet"),
+    "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
     "resnet18": Arch("resnet18"),
     "rx-lite": Arch("rx"),
     "rx-large": Arch(

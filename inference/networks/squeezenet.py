@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inference.networks.attention import Attention
 from inference.networks.resnet import initialise
 
 # Channels of each fire module: squeezed, and of either half of what it gives.
@@ -25,13 +26,14 @@ MEANS = np.array((104.0, 117.0, 123.0), np.float32)
 class SqueezeNet(nn.Module):
     """(N, 1, H, W) -> (N, 1) logits.
 
-    dropout: share of the pooled features dropped in training.
+    dropout: share of the pooled features dropped in training. attention: how much
+    of what is pooled comes from where the network suspects a fracture, [0, 1].
     """
 
     channels = 2 * FIRES[-1][-1][1]
     origin = 0.0
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, attention: float = 0.0) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(1, 96, 7, stride=2, padding=3),
@@ -39,6 +41,7 @@ class SqueezeNet(nn.Module):
             *_stage(96, FIRES[0]),
             *_stage(256, FIRES[1]),
             *_stage(512, FIRES[2]),
+            *([Attention(self.channels, attention)] if attention else []),
         )
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
@@ -48,6 +51,8 @@ class SqueezeNet(nn.Module):
         )
         self.apply(initialise)
         nn.init.normal_(self.head[-1].weight, std=1e-3)  # ImageNet's features are large
+        if attention:
+            self.features[-1].begin()
 
     @property
     def gradcam_layer(self) -> nn.Module:

@@ -12,6 +12,7 @@ from tests.inference import tiny
 SMALL = {
     "resnet18": tiny.SPEC.arch,
     "rx": Arch("rx", (("hidden", (16,)), ("widths", (4, 8, 8, 8)))),
+    "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
 }
 
 

@@ -126,3 +126,27 @@ def test_it_can_begin_with_features_alone():
     state = Trainee(PLAN, start=start).network.state_dict()
     assert all(torch.equal(state[name], start[name]) for name in start)
     assert any(state[name].std() > 0 for name in state.keys() - start.keys())
+
+
+def test_boxes_teach_attention_where_to_look_also_while_the_features_rest():
+    arch = Arch("squeezenet", (("attention", 0.5),))
+    plan = replace(PLAN, arch=arch)
+    trainee = Trainee(plan)
+    trainee.begin(replace(PLAN.stages[0], frozen=True))
+    before = {n: w.clone() for n, w in trainee.network.state_dict().items()}
+    box = np.array([[10, 10, 40, 40]], np.float32)
+    trainee.learn(replace(broken(), boxes=[box] * 4), 1e-3)
+    after = trainee.network.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    attention = [name for name in before if "marks" in name]
+    assert moved == {*attention, *(name for name in before if "head" in name)}
+
+
+def test_a_label_does_not_teach_attention():
+    plan = replace(PLAN, arch=Arch("squeezenet", (("attention", 0.5),)), boxes=0.0)
+    trainee = Trainee(plan)
+    trainee.begin(PLAN.stages[0])
+    trainee.optimizer.param_groups[0]["weight_decay"] = 0.0
+    before = trainee.attention.marks.bias.detach().clone()
+    trainee.learn(broken(), 1e-3)
+    assert torch.equal(trainee.attention.marks.bias.detach(), before)
