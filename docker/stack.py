@@ -24,6 +24,7 @@ PYTHON = sys.executable
 WEB_PORTS = range(8600, 8620)
 TRAINING_THREADS = os.environ.get("OSTEON_TRAINING_THREADS", "1")
 PATIENCE = 600  # seconds for the samples to be read
+RESTARTS, WHILE = 5, 600  # more of them within so many seconds help nobody
 ROLES = ("radiologist", "administrator")
 
 
@@ -46,7 +47,7 @@ class Stack:
         }
         self.commands: dict[str, list[str]] = {}
         self.running: dict[str, subprocess.Popen] = {}
-        self.restarts: dict[str, int] = {}
+        self.restarts: dict[str, list[float]] = {}
 
     def manage(self, *arguments: str, env: dict[str, str] | None = None) -> str:
         """Run one `manage.py` verb to its end and give what it printed."""
@@ -139,9 +140,10 @@ class Stack:
         for name, process in list(self.running.items()):
             if process.poll() is None:
                 continue
-            self.restarts[name] = self.restarts.get(name, 0) + 1
-            log = self.log / f"{name}.log"
-            if self.restarts[name] > 5:
+            now, log = time.monotonic(), self.log / f"{name}.log"
+            recent = [at for at in self.restarts.get(name, []) if now - at < WHILE]
+            self.restarts[name] = [*recent, now]
+            if len(recent) >= RESTARTS:
                 raise CannotStart(f"The {name} process keeps ending; see {log}.")
             say(f"The {name} process ended ({process.returncode}); starting it again.")
             self._start(name, self.commands[name])

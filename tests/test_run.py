@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import program
+from processes import listens, program
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = [sys.executable, str(ROOT / "docker" / "stack.py")]
@@ -22,13 +23,13 @@ def environment(folder, servers):
     return os.environ | servers | {"OSTEON_DATA": str(folder), "PYTHONUNBUFFERED": "1"}
 
 
-def processes_of(folder) -> list[str]:
-    """Command lines of living processes whose environment names `folder`."""
-    found = []
+def processes_of(folder) -> dict[int, str]:
+    """Living processes whose environment names `folder`: pid -> command line."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if f"OSTEON_DATA={folder}\0".encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text())
+                found[int(process.name)] = (process / "cmdline").read_text()
         except OSError:
             continue
     return found
@@ -80,6 +81,38 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.timeout(180)
+def test_a_pacs_that_dies_is_started_again_and_told_of(tmp_path):
+    port = 0
+    with (tmp_path / "said").open("w") as said:
+        stack = subprocess.Popen(
+            [*STACK, "--phantoms", "0"],
+            env=environment(tmp_path, OWN),
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+    try:
+        for line in stack.stdout:
+            if found := re.search(r"push to 127.0.0.1:(\d+)", line):
+                port = int(found[1])
+                break
+        running = processes_of(tmp_path).items()
+        (pacs,) = [pid for pid, words in running if "manage.py\0pacs" in words]
+        os.kill(pacs, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while listens(port) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        while not listens(port) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert listens(port)
+        assert "The pacs process ended (-9)" in (tmp_path / "said").read_text()
+    finally:
+        stack.terminate()
+        stack.wait(60)
+    assert not processes_of(tmp_path)
+
+
 @pytest.mark.timeout(120)
 def test_one_folder_holds_one_osteon_and_a_kill_leaves_nothing_behind(tmp_path):
     first = subprocess.Popen(
@@ -100,4 +133,4 @@ def test_one_folder_holds_one_osteon_and_a_kill_leaves_nothing_behind(tmp_path):
     deadline = time.monotonic() + 30
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert processes_of(tmp_path) == []
+    assert not processes_of(tmp_path)

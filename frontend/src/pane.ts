@@ -116,7 +116,7 @@ export class Pane {
     if (!image) return;
     const parts = [`${this.index + 1}/${of}`, image.label];
     if (image.probability !== null) parts.push(`${Math.round(image.probability * 100)} %`);
-    if (image.voted) parts.push("decided the score");
+    if (image.voted && of > 1) parts.push("decided the score");
     this.title.textContent = parts.join(" · ");
   }
 
