@@ -6,6 +6,7 @@ the tests skip and say so; with REQUIRE_BROWSER=1 (set by ./test) they fail inst
 
 import os
 import shutil
+import socket
 
 import pytest
 from django.conf import settings as django_settings
@@ -103,8 +104,10 @@ def server(database, own_folders):
 
 @pytest.fixture
 def scene(database, own_folders, settings):
-    """What comes from scanners and models, without either."""
-    return Scene(EmbeddedPacs(settings.EMBEDDED_ROOT))
+    """What comes from scanners and models, without either; the PACS seems to listen."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        settings.DICOM_HOST, settings.DICOM_PORT = door.getsockname()
+        yield Scene(EmbeddedPacs(settings.EMBEDDED_ROOT))
 
 
 @pytest.fixture
