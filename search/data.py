@@ -1,80 +1,43 @@
-"""From a folder of labelled radiographs to examples, and to splits that cannot leak.
+"""From a folder of labelled radiographs to examples.
 
 A folder is read as FracAtlas if it is laid out so, else as a table `examples.csv`
-with one row an image (see `_table`). Frames that do not decode are set aside with
+with one row an image (see `table`). One that was frozen (`search.dataset`) is read
+only if it is what it was then. Frames that do not decode are set aside with
 their reason and never decoded leniently: in FracAtlas every truncated file is
 without a fracture, and a network would learn the grey of the missing half.
 """
 
-import csv
-import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from search import dataset
+from search.example import Box, Example, rows, split, table, without_contradictions
 from search.studies import studies
 
-Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
-
-
-@dataclass(frozen=True)
-class Example:
-    """One labelled radiograph.
-
-    label: 1 fractured, 0 not. patient: whoever must stay on one side of a split;
-    where nobody is named (FracAtlas), the block of consecutive images. group:
-    near-duplicates of one another share it; "" where there are none. part: body
-    part. boxes: where the fractures are, if anybody marked them. weight: how much
-    the label counts in training, in (0, 1].
-    """
-
-    image: Path
-    label: int
-    study: str
-    patient: str
-    group: str = ""
-    part: str = ""
-    boxes: tuple[Box, ...] = ()
-    weight: float = 1.0
+__all__ = [
+    "Box",
+    "Example",
+    "balanced",
+    "demography",
+    "examples",
+    "split",
+    "without_contradictions",
+]
 
 
 def examples(folder: Path) -> list[Example]:
-    """Every usable example of `folder`. FileNotFoundError where there is no table."""
-    read = _fracatlas if (folder / "split_info.csv").exists() else _table
-    return read(folder)
+    """Every usable example of `folder`. FileNotFoundError where there is no table.
 
-
-def without_contradictions(found: Sequence[Example]) -> list[Example]:
-    """Drop the groups of near-duplicates whose labels disagree."""
-    labels = defaultdict(set)
-    for example in found:
-        labels[example.group].add(example.label)
-    return [e for e in found if not e.group or len(labels[e.group]) == 1]
-
-
-def split(
-    found: Sequence[Example], share: float, purpose: str
-) -> tuple[list[Example], list[Example]]:
-    """Divide into (rest, held) by patient, about `share` of them held.
-
-    Membership is a hash of the patient, not a shuffle: a patient stays on their
-    side as the archive grows. `purpose` salts the hash; nested splits need
-    different purposes to be independent. What is a near-duplicate of a held
-    example is in neither part: it would tell the rest what the held look like.
+    AlteredDataset, a ValueError, if it was frozen and is not that any more.
     """
-    inside = [_fraction(f"{purpose}/{e.patient}") < share for e in found]
-    held = [e for e, is_held in zip(found, inside, strict=True) if is_held]
-    known = {e.group for e in held if e.group}
-    rest = [
-        e
-        for e, is_held in zip(found, inside, strict=True)
-        if not is_held and e.group not in known
-    ]
-    return rest, held
+    if (folder / dataset.MANIFEST).exists():
+        dataset.verify(folder)
+    read = _fracatlas if (folder / "split_info.csv").exists() else table
+    return read(folder)
 
 
 def balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -105,36 +68,8 @@ def demography(found: Iterable[Example]) -> dict[str, object]:
     }
 
 
-def _fraction(text: str) -> float:
-    """A stable pseudo-random number in [0, 1)."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
-
-
 def _natural(text: str) -> tuple[int, str]:
     return (int(text) if text.isdigit() else 0, text)
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
-
-
-def _table(folder: Path) -> list[Example]:
-    """`examples.csv`: image (path in the folder), label, study, patient, and if
-    known group, part, boxes (JSON list of [x, y, width, height]), weight."""
-    return [
-        Example(
-            image=folder / row["image"],
-            label=int(row["label"]),
-            study=row["study"],
-            patient=row["patient"],
-            group=row.get("group") or "",
-            part=row.get("part") or "",
-            boxes=tuple(map(tuple, json.loads(row.get("boxes") or "[]"))),
-            weight=float(row.get("weight") or 1),
-        )
-        for row in _rows(folder / "examples.csv")
-    ]
 
 
 def _fracatlas(folder: Path) -> list[Example]:
@@ -156,16 +91,16 @@ def _fracatlas(folder: Path) -> list[Example]:
             part=_part(row),
             boxes=tuple(boxes[row["image_id"]]),
         )
-        for row in _rows(folder / "split_info.csv")
+        for row in rows(folder / "split_info.csv")
         if row["truncated"] == "0" and row["dup_flag"] != "crosslabel_dup"
     ]
 
 
 def _fracatlas_studies(folder: Path) -> dict[str, str]:
     """Image id -> study; both tables know something of every image."""
-    published = {row["image_id"]: row for row in _rows(folder / "dataset.csv")}
-    rows = _rows(folder / "split_info.csv")
-    return studies(published[row["image_id"]] | row for row in rows)
+    published = {row["image_id"]: row for row in rows(folder / "dataset.csv")}
+    split_info = rows(folder / "split_info.csv")
+    return studies(published[row["image_id"]] | row for row in split_info)
 
 
 def _part(row: dict[str, str]) -> str:

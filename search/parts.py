@@ -7,8 +7,7 @@ ever, however the data grow.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search import data
-from search.data import Example
+from search.example import Example, split, without_contradictions
 
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2  # the latter of what is not test
 SALT = "osteon-6"  # never change it: patients of today's test would be trained on
@@ -25,9 +24,9 @@ class Parts:
 
     @classmethod
     def of(cls, found: Sequence[Example]) -> "Parts":
-        usable = data.without_contradictions(found)
-        rest, test = data.split(usable, TEST_SHARE, f"{SALT}/test")
-        training, validation = data.split(rest, VALIDATION_SHARE, f"{SALT}/validation")
+        usable = without_contradictions(found)
+        rest, test = split(usable, TEST_SHARE, f"{SALT}/test")
+        training, validation = split(rest, VALIDATION_SHARE, f"{SALT}/validation")
         return cls(training, ours(validation), ours(test))
 
 

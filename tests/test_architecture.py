@@ -45,11 +45,17 @@ WITHOUT_TORCH = {
     "inference.phantom",
     "inference.picture",
     "inference.preprocess",
+    "search.build",
+    "search.dataset",
+    "search.demographics",
+    "search.demographics_page",
     "search.gate",
     "search.holdout",
 }
 HOMES = {
     "captum": "inference/explain/",
+    "dicomanonymizer": "search/deidentify.py",
+    "matplotlib": "search/demographics_page.py",
     "orthanc_api_client": "clinic/pacs/orthanc.py",
     "nevergrad": "search/strategies.py",
     "optuna": "search/strategies.py",

@@ -1,0 +1,89 @@
+"""Make a data set for training from an archive, and tell who is in one."""
+
+import csv
+import json
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.crypto import get_random_string
+
+from inference.anatomy import SCOPES
+from search.build import Built, build, in_words
+from search.dataset import verify
+from search.demographics import rows_of, summary
+from search.demographics_page import write
+
+SALT = "pseudonym_salt"  # in the data folder
+
+
+class Command(BaseCommand):
+    help = "Build a data set from DICOM or pictures; report who is in one; check one."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        folder = {"type": Path, "metavar": "DIR"}
+        making = verbs.add_parser("build", help="8-bit PNG and tables, de-identified")
+        making.add_argument("source", **folder)
+        making.add_argument("out", **folder)
+        making.add_argument("--labels", type=Path, metavar="CSV")
+        making.add_argument("--scope", choices=[*SCOPES, "all"], default="upper_limb")
+        making.add_argument(
+            "--jobs", type=int, help="Processes; one a core if left out"
+        )
+        making.add_argument(
+            "--burned-in", action="store_true", help="Take images with burned-in text"
+        )
+        making.add_argument(
+            "--dropped",
+            type=Path,
+            metavar="CSV",
+            help="List the dropped files here; paths may hold names, so not in DIR",
+        )
+        telling = verbs.add_parser("report", help="age, sex, side, view and the like")
+        telling.add_argument("source", type=Path, metavar="DIR|CSV")
+        telling.add_argument("--out", **folder, required=True)
+        checking = verbs.add_parser("verify", help="is it what was frozen?")
+        checking.add_argument("source", **folder)
+
+    def handle(self, *, verb: str, **options: object) -> None:
+        try:
+            getattr(self, f"_{verb}")(**options)
+        except (ValueError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    def _build(
+        self, *, source: Path, out: Path, dropped: Path | None, **options: object
+    ) -> None:
+        names = "labels", "scope", "burned_in", "jobs"
+        chosen = {name: options[name] for name in names}
+        built = build(source, out, salt=_salt(), **chosen)
+        if dropped:
+            _list(built, dropped)
+        self.stdout.write(in_words(built.report) + f"Digest {built.digest}.")
+
+    def _report(self, *, source: Path, out: Path, **_: object) -> None:
+        told = summary(rows_of(source))
+        folder = source if source.is_dir() else source.parent
+        write(out, told, f"Who is in {folder.resolve().name}")
+        self.stdout.write(f"{told['images']} images: {out}")
+
+    def _verify(self, *, source: Path, **_: object) -> None:
+        manifest = verify(source)
+        self.stdout.write(json.dumps({"digest": manifest["digest"]}))
+
+
+def _salt() -> bytes:
+    """Made once: with another, nobody would have the same pseudonym again."""
+    kept = Path(settings.DATA_ROOT, SALT)
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(get_random_string(64))
+    return kept.read_bytes()
+
+
+def _list(built: Built, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file", "why"), *built.dropped])

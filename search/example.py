@@ -1,0 +1,89 @@
+"""One labelled radiograph, tables of them, and splits that cannot leak."""
+
+import csv
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled radiograph.
+
+    label: 1 fractured, 0 not. patient: whoever must stay on one side of a split;
+    where nobody is named (FracAtlas), the block of consecutive images. group:
+    near-duplicates of one another share it; "" where there are none. part: body
+    part. boxes: where the fractures are, if anybody marked them. weight: how much
+    the label counts in training, in (0, 1].
+    """
+
+    image: Path
+    label: int
+    study: str
+    patient: str
+    group: str = ""
+    part: str = ""
+    boxes: tuple[Box, ...] = ()
+    weight: float = 1.0
+
+
+def table(folder: Path) -> list[Example]:
+    """`examples.csv`: image (path in the folder), label, study, patient, and if
+    known group, part, boxes (JSON list of [x, y, width, height]), weight."""
+    return [
+        Example(
+            image=folder / row["image"],
+            label=int(row["label"]),
+            study=row["study"],
+            patient=row["patient"],
+            group=row.get("group") or "",
+            part=row.get("part") or "",
+            boxes=tuple(map(tuple, json.loads(row.get("boxes") or "[]"))),
+            weight=float(row.get("weight") or 1),
+        )
+        for row in rows(folder / "examples.csv")
+    ]
+
+
+def without_contradictions(found: Sequence[Example]) -> list[Example]:
+    """Drop the groups of near-duplicates whose labels disagree."""
+    labels = defaultdict(set)
+    for example in found:
+        labels[example.group].add(example.label)
+    return [e for e in found if not e.group or len(labels[e.group]) == 1]
+
+
+def split(
+    found: Sequence[Example], share: float, purpose: str
+) -> tuple[list[Example], list[Example]]:
+    """Divide into (rest, held) by patient, about `share` of them held.
+
+    Membership is a hash of the patient, not a shuffle: a patient stays on their
+    side as the archive grows. `purpose` salts the hash; nested splits need
+    different purposes to be independent. What is a near-duplicate of a held
+    example is in neither part: it would tell the rest what the held look like.
+    """
+    inside = [_fraction(f"{purpose}/{e.patient}") < share for e in found]
+    held = [e for e, is_held in zip(found, inside, strict=True) if is_held]
+    known = {e.group for e in held if e.group}
+    rest = [
+        e
+        for e, is_held in zip(found, inside, strict=True)
+        if not is_held and e.group not in known
+    ]
+    return rest, held
+
+
+def rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        yield from csv.DictReader(file)
+
+
+def _fraction(text: str) -> float:
+    """A stable pseudo-random number in [0, 1)."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8

@@ -1,0 +1,175 @@
+"""One study decoded once: 8-bit PNG of display values and a table beside them."""
+
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from pydicom import Dataset
+
+from inference import anatomy, dicom, picture
+from inference.unreadable import UnreadableFrame
+from search.dataset import STUDIES, write_rows, write_text
+from search.deidentify import OLDEST, Pseudonyms, described, identity
+from search.sources import Study, is_picture
+from search.table import SAID, Table
+
+PARTIAL = ".partial"
+# Half the time of zlib's own search, and smaller: radiographs repeat by neighbours.
+COMPRESSION = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+EVERYTHING = "all"  # the scope of a data set that takes any part of the body
+
+
+class Dropped(Exception):
+    """An image that could be read and is not wanted. code: one of `build.WHY`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every study. scope: of `anatomy.SCOPES`, or EVERYTHING.
+
+    burned_in: whether images with burned-in text are taken.
+    """
+
+    source: Path
+    out: Path
+    names: Pseudonyms
+    table: Table
+    scope: str
+    burned_in: bool
+
+    def study(self, study: Study) -> str:
+        return self.names.of("study", study.key)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of one study's files. dropped: (file, code)."""
+
+    study: str
+    images: int
+    dropped: tuple[tuple[str, str], ...]
+
+
+def make(rules: Rules, study: Study) -> Made:
+    """Leave the study's folder in `rules.out`, whole; what stands is not done again.
+
+    Only OSError comes out, where a file cannot be fetched: then there is no folder,
+    and trying again may help.
+    """
+    if (made := standing(rules, study)) is not None:
+        return made
+    name = rules.study(study)
+    partial, final = rules.out / PARTIAL / name, rules.out / STUDIES / name
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    rows: dict[str, dict[str, str]] = {}
+    dropped = []
+    for file in study.files:
+        try:
+            row = _image(rules, study, file, partial, rows.keys())
+            rows[row["image"]] = row
+        except (UnreadableFrame, Dropped) as error:
+            dropped.append((file, error.code))
+    write_rows(partial / "study.csv", [rows[image] for image in sorted(rows)])
+    told = {
+        "sources": _fingerprint(rules, study),
+        "images": len(rows),
+        "dropped": [[rules.names.of("file", f), code] for f, code in dropped],
+    }
+    write_text(partial / "study.json", json.dumps(told, indent=1))
+    shutil.rmtree(final, ignore_errors=True)
+    final.parent.mkdir(exist_ok=True)
+    partial.rename(final)
+    return Made(name, len(rows), tuple(dropped))
+
+
+def standing(rules: Rules, study: Study) -> Made | None:
+    """What became of a study that was made of these very files before."""
+    name = rules.study(study)
+    try:
+        told = json.loads((rules.out / STUDIES / name / "study.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if told["sources"] != _fingerprint(rules, study):
+        return None
+    files = {rules.names.of("file", file): file for file in study.files}
+    dropped = tuple((files[file], code) for file, code in told["dropped"])
+    return Made(name, told["images"], dropped)
+
+
+def _fingerprint(rules: Rules, study: Study) -> str:
+    """Names and sizes, salted: a path may hold a name."""
+    sizes = [(file, (rules.source / file).stat().st_size) for file in study.files]
+    return rules.names.of("sources", json.dumps(sizes))
+
+
+def _image(
+    rules: Rules, study: Study, file: str, folder: Path, taken: Collection[str]
+) -> dict[str, str]:
+    """Write the picture into `folder`; -> its row."""
+    read = _picture if is_picture(file) else _radiograph
+    pixels, sop, patient, row = read(rules, study, file)
+    image = rules.names.of("image", sop or file)
+    names = {
+        "image": f"{STUDIES}/{rules.study(study)}/{image}.png",
+        "study": rules.study(study),
+        "patient": rules.names.of("patient", patient),
+    }
+    if names["image"] in taken:
+        raise Dropped("duplicate")
+    path = folder / f"{image}.png"
+    if not cv2.imwrite(str(path), pixels, COMPRESSION):
+        raise OSError(f"{path} cannot be written")
+    return row | names
+
+
+def _picture(rules: Rules, study: Study, file: str) -> tuple:
+    said = rules.table.row((file,), ())
+    if not said:
+        raise Dropped("no_row")
+    pixels = picture.frame(rules.source / file).pixels
+    return pixels, "", said.get("patient") or study.key, _said(rules, said)
+
+
+def _radiograph(rules: Rules, study: Study, file: str) -> tuple:
+    ds = dicom.open_dataset(rules.source / file)
+    _refuse_unwanted(rules, ds)
+    pixels = dicom.frame(ds).pixels
+    sop = identity(ds, "SOPInstanceUID")
+    keys = identity(ds, "StudyInstanceUID"), identity(ds, "AccessionNumber")
+    said = rules.table.row((file, sop), keys)
+    patient = _patient(ds) or said.get("patient") or study.key
+    header = described(ds, patient, rules.names)
+    return pixels, sop, patient, header | _said(rules, said)
+
+
+def _refuse_unwanted(rules: Rules, ds: Dataset) -> None:
+    tags = anatomy.tags_of(ds)
+    if tags.get("Modality", "").upper() in anatomy.NOT_PROJECTIONS:
+        raise Dropped("not_a_radiograph")
+    if rules.scope != EVERYTHING and not anatomy.judge(tags, rules.scope).ours:
+        raise Dropped("other_part")
+    if not rules.burned_in and identity(ds, "BurnedInAnnotation").upper() == "YES":
+        raise Dropped("burned_in")
+
+
+def _patient(ds: Dataset) -> str:
+    known, issuer = identity(ds, "PatientID"), identity(ds, "IssuerOfPatientID")
+    return f"{issuer}/{known}" if known and issuer else known
+
+
+def _said(rules: Rules, row: dict[str, str]) -> dict[str, str]:
+    """What a row of the table says; nobody is known by their age or their group."""
+    said = {column: row[column] for column in SAID if row.get(column)}
+    if said.get("group"):
+        said["group"] = rules.names.of("group", said["group"])
+    if said.get("age"):
+        said["age"] = f"{min(float(said['age']), OLDEST):g}"
+    return said

@@ -1,0 +1,95 @@
+"""What does `dataset build` cost an image, and does it scale with cores?
+
+    python tests/benchmarks/dataset.py [--studies N]
+
+Three archives: phantoms as small as they are by default, phantoms as large as a wrist
+from a modern detector, and real files of every kind. Each is built by one process and
+by two, in turn, twice; the better wall time and the lower CPU time of each count, for
+other work on the machine only ever adds. CPU seconds are of all processes together,
+start and scan included.
+"""
+
+import argparse
+import copy
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from inference.phantom import study  # noqa: E402
+from search.build import build  # noqa: E402
+
+SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", ROOT.parent / "shared" / "data"))
+SIZES = {"phantoms 1024 x 800": (1024, 800), "phantoms 3000 x 2500": (3000, 2500)}
+DISTINCT = 4  # drawing a phantom costs more than reading it; names are what differs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--studies", type=int, default=60)
+    count = parser.parse_args().studies
+    print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, archive in _archives(Path(folder), count):
+            _measure(name, archive, Path(folder))
+
+
+def _archives(folder: Path, count: int) -> Iterator[tuple[str, Path]]:
+    for name, (rows, columns) in SIZES.items():
+        archive = folder / name
+        _draw(archive, count, rows, columns)
+        yield name, archive
+    if (SAMPLE_DATA / "dicom").exists():
+        yield "real files of every kind", SAMPLE_DATA / "dicom"
+    else:
+        print("Real files are not here: set SAMPLE_DATA to the development data.")
+
+
+def _draw(archive: Path, count: int, rows: int, columns: int) -> None:
+    archive.mkdir()
+    drawn = [study(seed, rows=rows, columns=columns) for seed in range(DISTINCT)]
+    for i in range(count):
+        for view in drawn[i % DISTINCT]:
+            ds = copy.copy(view)
+            ds.PatientID = f"P{i}"
+            ds.StudyInstanceUID = f"{view.StudyInstanceUID[:40]}.{i}"
+            ds.SOPInstanceUID = f"{view.SOPInstanceUID[:40]}.{i}"
+            ds.file_meta = copy.copy(view.file_meta)
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            path = archive / f"{i}-{ds.InstanceNumber}.dcm"
+            ds.save_as(path, enforce_file_format=True)
+
+
+def _measure(name: str, archive: Path, folder: Path) -> None:
+    seconds: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    for turn in range(2):
+        for jobs, measured in seconds.items():
+            out = folder / f"out {name} {turn} {jobs}"
+            began, used = time.monotonic(), _cpu()
+            told = build(archive, out, salt=b"x", scope="all", jobs=jobs).report
+            measured.append((time.monotonic() - began, _cpu() - used))
+    walls = {jobs: min(wall for wall, _ in m) for jobs, m in seconds.items()}
+    cpu = min(cpu for m in seconds.values() for _, cpu in m)
+    print(
+        f"{name}: {told['files']} files, {told['images']} images; "
+        f"{cpu / told['files']:.3f} CPU-seconds a file, "
+        f"{cpu / told['images']:.3f} an image kept; "
+        f"{walls[1]:.1f} s by one process, {walls[2]:.1f} s by two: "
+        f"{walls[1] / walls[2]:.2f} times as fast"
+    )
+
+
+def _cpu() -> float:
+    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    used = [resource.getrusage(kind) for kind in kinds]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What an operator types, and what they are told."""
+
+import csv
+import json
+import stat
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from search.data import examples
+from tests.search.archive import fill
+
+
+@pytest.fixture
+def archive(settings, tmp_path):
+    settings.DATA_ROOT = tmp_path / "var"
+    fill(tmp_path / "in", 3)
+    (tmp_path / "in" / "note of Mrs Secret.txt").write_text("no image")
+    rows = "study,label\nAP01,1\nAP11,0\nAP21,0\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    return tmp_path
+
+
+def built(archive, *arguments):
+    labels = ["--labels", archive / "labels.csv", "--jobs", "1"]
+    out = archive / "out"
+    call_command("dataset", "build", archive / "in", out, *labels, *arguments)
+    return out
+
+
+def test_build_then_verify_then_report(archive, capsys):
+    out = built(archive, "--dropped", archive / "dropped.csv")
+    told = capsys.readouterr().out
+    assert "6 images of 3 studies and 3 patients: 2 fractured, 4 not" in told
+    assert "1 not_dicom: neither DICOM nor a picture" in told
+    assert "Secret" not in told
+    digest = json.loads((out / "dataset.json").read_text())["digest"]
+    assert digest in told
+    assert len(examples(out)) == 6
+    with (archive / "dropped.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"file": "note of Mrs Secret.txt", "why": "not_dicom"}
+        ]
+    call_command("dataset", "verify", out)
+    assert json.loads(capsys.readouterr().out) == {"digest": digest}
+    call_command("dataset", "report", out, "--out", archive / "who")
+    assert (archive / "who" / "demographics.html").exists()
+
+
+def test_the_salt_is_made_once_kept_to_ourselves_and_not_in_the_data_set(archive):
+    out = built(archive)
+    kept = archive / "var" / "pseudonym_salt"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    salt = kept.read_bytes()
+    assert len(salt) >= 32
+    assert all(salt not in p.read_bytes() for p in out.rglob("*") if p.is_file())
+    before = (out / "examples.csv").read_bytes()
+    built(archive)
+    assert kept.read_bytes() == salt
+    assert (out / "examples.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["build", "{}/none", "{}/out"], "is not a folder"),
+        (["build", "{}/in", "{}/in"], "holds something else"),
+        (["build", "{}/in", "{}/out", "--labels", "{}/none.csv"], "No such file"),
+        (["verify", "{}/in"], "cannot be read"),
+        (["report", "{}/in", "--out", "{}/who"], "holds no table"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(archive, arguments, reason):
+    with pytest.raises(CommandError, match=reason):
+        call_command("dataset", *(text.format(archive) for text in arguments))

@@ -1,0 +1,140 @@
+"""One study becomes pictures and a table, or the reason why not."""
+
+import inspect
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from inference import dicom
+from inference.unreadable import UnreadableFrame
+from search import dataset, transform
+from search.build import WHY
+from search.deidentify import Pseudonyms
+from search.sources import Study
+from search.table import Table
+from search.transform import Rules, make
+from tests.search.archive import content, radiograph, save
+
+
+@pytest.fixture
+def rules(tmp_path):
+    def with_(said=None, scope="upper_limb", burned_in=False):
+        source, out = tmp_path / "in", tmp_path / "out"
+        source.mkdir(exist_ok=True)
+        out.mkdir(exist_ok=True)
+        names = Pseudonyms(b"salt")
+        return Rules(source, out, names, said or Table(), scope, burned_in)
+
+    return with_
+
+
+def rows(rules, made):
+    path = rules.out / dataset.STUDIES / made.study / "study.csv"
+    return dataset.rows_of(path)
+
+
+def test_pixels_are_those_that_the_reader_sees(rules):
+    rules = rules()
+    ds = radiograph("p", 1)
+    save(ds, rules.source / "a")
+    made = make(rules, Study("uid/x", ("a",)))
+    (row,) = rows(rules, made)
+    kept = cv2.imread(str(rules.out / row["image"]), cv2.IMREAD_UNCHANGED)
+    assert kept.dtype == np.uint8
+    assert np.array_equal(kept, dicom.frame(ds).pixels)
+    assert row["spacing"] == "{:g} {:g}".format(*map(float, ds.ImagerPixelSpacing))
+
+
+def test_a_study_label_is_copied_to_its_images_and_nobody_is_named(rules):
+    said = Table(studies={"Ap1": {"label": "1", "cast": "1", "group": "Secret"}})
+    rules = rules(said)
+    for view in (1, 2):
+        save(radiograph("p", 1, view), rules.source / str(view))
+    made = make(rules, Study("uid/x", ("1", "2")))
+    found = rows(rules, made)
+    assert [row["label"] for row in found] == ["1", "1"]
+    assert {row["cast"] for row in found} == {"1"}
+    assert len({row["patient"] for row in found}) == 1
+    for name, data in content(rules.out).items():
+        assert "Secret" not in name
+        assert b"Secret" not in data
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        ({"Modality": "CT"}, "not_a_radiograph"),
+        ({"BodyPartExamined": "FOOT", "StudyDescription": ""}, "other_part"),
+        ({"BurnedInAnnotation": "YES"}, "burned_in"),
+        ({"Modality": "SR"}, "not_an_image"),
+        ({"PixelData": b"\0" * (192 * 128 * 2)}, "blank"),
+    ],
+)
+def test_what_is_dropped_has_a_named_reason(rules, tags, code):
+    rules = rules()
+    save(radiograph("p", 1, **tags), rules.source / "a")
+    made = make(rules, Study("uid/x", ("a",)))
+    assert (made.images, made.dropped) == (0, (("a", code),))
+    assert rows(rules, made) == []
+
+
+def test_what_is_asked_for_is_not_dropped(rules):
+    rules = rules(scope="all", burned_in=True)
+    tags = {"BodyPartExamined": "FOOT", "StudyDescription": ""}
+    save(radiograph("p", 1, BurnedInAnnotation="YES", **tags), rules.source / "a")
+    made = make(rules, Study("uid/x", ("a",)))
+    assert [row["part"] for row in rows(rules, made)] == ["foot"]
+
+
+def test_the_same_instance_counts_once(rules):
+    rules = rules()
+    for name in "ab":
+        save(radiograph("p", 1), rules.source / name)
+    made = make(rules, Study("uid/x", ("a", "b")))
+    assert (made.images, made.dropped) == (1, (("b", "duplicate"),))
+
+
+def test_pictures_need_a_row(rules):
+    said = Table(images={"a.png": {"label": "0", "patient": "Mrs Secret", "age": "97"}})
+    rules = rules(said)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 30), np.uint8)
+    for name in "a.png", "b.png":
+        cv2.imwrite(str(rules.source / name), noise)
+    made = make(rules, Study("table/x", ("a.png", "b.png")))
+    assert made.dropped == (("b.png", "no_row"),)
+    (row,) = rows(rules, made)
+    assert (row["label"], row["age"]) == ("0", "90")
+    assert "Secret" not in str(row)
+
+
+def test_a_study_is_made_once_and_again_when_its_files_change(rules, monkeypatch):
+    rules = rules()
+    study = Study("uid/x", ("a",))
+    save(radiograph("p", 1), rules.source / "a")
+    first = make(rules, study)
+    with monkeypatch.context() as patch:
+        patch.setattr(transform, "_image", None)
+        assert make(rules, study) == first
+    save(radiograph("p", 1, StudyDescription="longer than before"), rules.source / "a")
+    assert transform.standing(rules, study) is None
+    assert make(rules, study).images == 1
+
+
+def test_a_file_that_cannot_be_fetched_leaves_no_study(rules):
+    rules = rules()
+    (rules.source / "a").touch()
+    (rules.source / "a").chmod(0)
+    study = Study("uid/x", ("a", "gone"))
+    with pytest.raises(OSError):
+        make(rules, study)
+    assert not list((rules.out / dataset.STUDIES).glob("*"))
+
+
+def test_every_code_has_its_words():
+    named = UnreadableFrame.__doc__.split("one of ")[1].split(".")[0].split()
+    raised = re.findall(r'Dropped\("(\w+)"\)', inspect.getsource(transform))
+    assert len(named) > 5
+    assert len(raised) > 3
+    assert {*named, *raised} == set(WHY)
