@@ -88,12 +88,13 @@ class Gate:
 
     def _subgroups(self) -> Iterator[Row]:
         for group, indices in holdout.groups(self.candidate.cases).items():
-            if len(indices) < self.margins.subgroup_size:
+            studies = len({self.candidate.cases[i].study for i in indices})
+            if studies < self.margins.subgroup_size:
                 continue
             for label, what in ((1, "sensitivity"), (0, "specificity")):
                 of = [i for i in indices if self.candidate.cases[i].label == label]
                 if len(of) >= CLASS_SIZE:
-                    yield self._subgroup(f"{group} ({len(indices)} studies)", what, of)
+                    yield self._subgroup(f"{group} ({studies} studies)", what, of)
 
     def _subgroup(self, group: str, what: str, of: list[int]) -> Row:
         was, now = (
@@ -132,13 +133,13 @@ class Gate:
 
     def _speed(self) -> Row:
         was, now = self.incumbent.milliseconds, self.candidate.milliseconds
-        words = self._unmeasured("The time a study takes", was, now)
+        words = self._unmeasured("The time a view takes", was, now)
         if not words and now > was * self.margins.slower + ROUNDING:
             words = (
-                f"A study takes {now:.0f} ms against {was:.0f} ms in service: "
+                f"A view takes {now:.3g} ms against {was:.3g} ms in service: "
                 f"at most {self.margins.slower:.1f} times as long is allowed."
             )
-        return Row("milliseconds a study", was, now, blocker=words)
+        return Row("milliseconds a view", was, now, blocker=words)
 
     def _unmeasured(self, what: str, was: float | None, now: float | None) -> str:
         pairs = ((self.candidate, now), (self.incumbent, was))
@@ -166,12 +167,12 @@ def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
     if candidate.digest == incumbent.digest and known[0] == known[1]:
         return []
     told = [
-        f"{len(model.cases)} studies (digest {model.digest[:12] or 'none'})"
+        f"{len(model.cases)} cases (digest {model.digest[:12] or 'none'})"
         for model in both
     ]
     return [
         f"The holdouts differ: {candidate.name} was judged on {told[0]}, "
-        f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} studies "
+        f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} cases "
         "are the same in both."
     ]
 

@@ -1,12 +1,12 @@
 """How a model did on the studies held out for judging it, as its card tells.
 
-`search.run` writes into card.json under "holdout":
+`search.card` writes into card.json under "holdout":
 
     {"digest": SHA-256 over the sorted case ids with their labels,
-     "cases": [{"id": "…", "patient": "…", "label": 0 or 1,
-                "probability": of the study, [0, 1], "subgroups": {"sex": "F", …}}],
+     "cases": [{"id": "…", "study": "…", "patient": "…", "label": 0 or 1,
+                "probability": [0, 1], "subgroups": {"sex": "F", …}}, …],
      "pointing": {"lrp": share of fractures pointed at, "gradcam": the same},
-     "milliseconds": a study, on the machine that trained}
+     "milliseconds": CPU time of one view, on the machine that trained}
 
 and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}}.
 Intervals are drawn over patients as a whole: studies of one person are not
@@ -36,9 +36,11 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One judged study. label: 1 fractured, 0 not. subgroups: name -> value."""
+    """One judged image or study. label: 1 fractured, 0 not. study: of the image,
+    else of its own. subgroups: name -> value."""
 
     id: str
+    study: str
     patient: str
     label: int
     probability: float
@@ -130,6 +132,7 @@ def _cases(told: object) -> tuple[Case, ...]:
 def _case(told: object) -> Case:
     if not isinstance(told, Mapping) or not told.keys() >= {"id", "patient"}:
         raise ValueError("a case lacks its id or its patient")
+    told = {"study": told["id"]} | dict(told)
     label, chance = told.get("label"), _figure(told.get("probability"))
     if isinstance(label, bool) or label not in (0, 1):
         raise ValueError(f"label {label!r} is neither 0 nor 1")
@@ -138,7 +141,8 @@ def _case(told: object) -> Case:
     subgroups = told.get("subgroups")
     subgroups = subgroups if isinstance(subgroups, Mapping) else {}
     known = {str(k): str(v) for k, v in subgroups.items() if v not in (None, "")}
-    return Case(str(told["id"]), str(told["patient"]), int(label), chance, known)
+    names = (str(told[key]) for key in ("id", "study", "patient"))
+    return Case(*names, int(label), chance, known)
 
 
 def _learnt_from(parts: object) -> frozenset[str] | None:

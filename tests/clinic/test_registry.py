@@ -200,7 +200,7 @@ class TestPromote:
         found = refused.value.message_dict["version"]
         assert found == registry.blockers(worse)
         assert [s for s in found if s.startswith("Sensitivity 0.800 against 1.000")]
-        assert "A study takes 99 ms against 40 ms in service: at most 1.5 times as" in (
+        assert "A view takes 99 ms against 40 ms in service: at most 1.5 times as" in (
             " ".join(found)
         )
         assert [s for s in found if "gradcam was not measured for worse" in s]

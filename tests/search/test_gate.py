@@ -13,7 +13,9 @@ SHIFT = 0.3
 
 def case(number, label, chance):
     groups = {"sex": "FM"[number % 2], "age": "child" if number < 100 else "adult"}
-    return Case(f"s{number}", f"p{number // 2}", label, float(chance), groups)
+    return Case(
+        f"s{number}", f"s{number}", f"p{number // 2}", label, float(chance), groups
+    )
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_an_equal_one_passes(candidate, incumbent):
         "specificity",
         "calibration error",
         "overlay hit rate, lrp",
-        "milliseconds a study",
+        "milliseconds a view",
         "specificity, sex F (200 studies)",
     }
     assert {row.low for row in judged.rows if row.low is not None} == {0.0}
@@ -132,6 +134,20 @@ def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
     assert not [row for row in judged.rows if "rare" in row.what]
 
 
+def test_a_subgroup_is_as_large_as_its_studies(candidate, incumbent):
+    """Sixty images of twenty studies are twenty studies."""
+
+    def pictures(model):
+        cases = [
+            replace(c, study=str(n // 3), subgroups={"side": "L"} if n < 60 else {})
+            for n, c in enumerate(model.cases)
+        ]
+        return replace(model, cases=tuple(cases))
+
+    judged = judge(pictures(candidate), pictures(incumbent))
+    assert not [row for row in judged.rows if "side L" in row.what]
+
+
 def test_bad_calibration_is_refused(candidate, incumbent):
     squeezed = changed(candidate, lambda c: 0.5 + (c.probability - 0.5) * 0.2)
     (sentence,) = refusals(squeezed, incumbent)
@@ -152,7 +168,7 @@ def test_overlays_that_miss_more_are_refused(candidate, incumbent):
 
 def test_a_slow_one_is_refused(candidate, incumbent):
     assert refusals(replace(candidate, milliseconds=151), incumbent) == (
-        "A study takes 151 ms against 100 ms in service: "
+        "A view takes 151 ms against 100 ms in service: "
         "at most 1.5 times as long is allowed.",
     )
     assert refusals(replace(candidate, milliseconds=150), incumbent) == ()
@@ -168,7 +184,7 @@ def test_what_was_not_measured_speaks_against_it(candidate, incumbent, side):
     names = {"candidate": "fresh", "incumbent": "serving", "both": "fresh and serving"}
     assert refusals(candidate, incumbent) == (
         f"The overlay hit rate of lrp was not measured for {names[side]}.",
-        f"The time a study takes was not measured for {names[side]}.",
+        f"The time a view takes was not measured for {names[side]}.",
     )
 
 
@@ -192,7 +208,7 @@ def test_one_without_a_holdout_is_refused_and_nothing_else_is_said(incumbent):
 def test_other_holdouts_are_not_compared(candidate, incumbent, change):
     (sentence,) = refusals(change(candidate), incumbent)
     assert sentence.startswith("The holdouts differ: fresh was judged on ")
-    assert "serving in service on 400 studies (digest dddddddddddd)" in sentence
+    assert "serving in service on 400 cases (digest dddddddddddd)" in sentence
 
 
 def test_one_that_learnt_from_the_holdout_is_refused(candidate, incumbent):

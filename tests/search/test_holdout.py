@@ -22,6 +22,7 @@ def card(**changes):
         {"id": "a", "patient": "p1", "label": 1, "probability": 0.9},
         {"id": "b", "patient": "p2", "label": 0, "probability": 0.2},
     ]
+    cases[0]["study"] = "s"
     cases[0]["subgroups"] = {"sex": "F", "age": None}
     told = {"digest": "abc", "cases": cases, "milliseconds": 41}
     told["pointing"] = {"lrp": 0.5, "gradcam": "none"}
@@ -32,7 +33,7 @@ def card(**changes):
 class TestACard:
     def test_what_it_tells_is_taken(self):
         found = measured("fresh", 0.5, card())
-        assert [c.id for c in found.cases] == ["a", "b"]
+        assert [(c.id, c.study) for c in found.cases] == [("a", "s"), ("b", "b")]
         assert found.cases[0].subgroups == {"sex": "F"}
         assert (found.digest, found.milliseconds) == ("abc", 41.0)
         assert found.pointing == {"lrp": 0.5}
@@ -76,7 +77,14 @@ def model():
     chances = rng.integers(0, 8, 90) / 8
     labels = (chances + rng.normal(0, 0.4, 90) > 0.5).astype(int)
     cases = [
-        Case(str(i), str(i % 25), int(labels[i]), chances[i], {"sex": "FM"[i % 2]})
+        Case(
+            str(i),
+            str(i),
+            str(i % 25),
+            int(labels[i]),
+            chances[i],
+            {"sex": "FM"[i % 2]},
+        )
         for i in range(90)
     ]
     return Measured("m", 0.5, cases=tuple(cases))
@@ -118,7 +126,7 @@ def test_subgroups_with_both_classes_have_figures_of_their_own(model):
 
 
 def test_the_calibration_error_is_the_gap_between_said_and_seen():
-    cases = [Case(str(i), str(i), int(i < 6), 0.85) for i in range(10)]
+    cases = [Case(str(i), str(i), str(i), int(i < 6), 0.85) for i in range(10)]
     assert calibration_error(cases) == pytest.approx(0.25)
-    mixed = [*cases, *(Case(f"n{i}", f"n{i}", 0, 0.0) for i in range(10))]
+    mixed = [*cases, *(Case(f"n{i}", f"n{i}", f"n{i}", 0, 0.0) for i in range(10))]
     assert calibration_error(mixed) == pytest.approx(0.125)
