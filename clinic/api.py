@@ -1,4 +1,4 @@
-"""What the viewer fetches: the study as JSON, original DICOM files, overlays."""
+"""What scripts fetch: a study as JSON, DICOM files, overlays; models as JSON."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,16 +10,18 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
+    JsonResponse,
     StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import condition, require_safe
 from rest_framework.renderers import JSONRenderer
 
-from clinic.models import Instance, Overlay, Study
+from clinic import registry
+from clinic.models import Instance, ModelVersion, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
 from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
-from clinic.serializers import StudySerializer
+from clinic.serializers import ModelVersionSerializer, StudySerializer
 
 CHUNK = 1 << 18  # bytes
 REVEALED = 500  # studies that a session remembers as explained
@@ -92,6 +94,25 @@ def _remember(request: HttpRequest, study: int) -> None:
     revealed = request.session.get("revealed", [])
     if study not in revealed:
         request.session["revealed"] = [*revealed, study][-REVEALED:]
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """Every model version, the newest first, without its card."""
+    rows = ModelVersion.objects.order_by("-created")
+    return JsonResponse({"models": ModelVersionSerializer(rows, many=True).data})
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@require_safe
+def model(request: HttpRequest, pk: int) -> HttpResponse:
+    """One, with its card and what keeps it from being promoted."""
+    version = get_object_or_404(ModelVersion, pk=pk)
+    told = {"card": version.card, "blockers": registry.blockers(version)}
+    return JsonResponse(ModelVersionSerializer(version).data | told)
 
 
 def _sentence(text: str, status: int) -> HttpResponse:

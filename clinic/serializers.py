@@ -4,7 +4,15 @@ from django.db.models import F
 from django.urls import reverse
 from rest_framework import serializers
 
-from clinic.models import ImageReading, Instance, Overlay, Prediction, Review, Study
+from clinic.models import (
+    ImageReading,
+    Instance,
+    ModelVersion,
+    Overlay,
+    Prediction,
+    Review,
+    Study,
+)
 from clinic.models.predictions import NOT_AN_IMAGE
 
 AGGREGATIONS = {
@@ -154,6 +162,12 @@ def _images(study: Study, prediction: Prediction | None) -> list[dict]:
     )
     known = {reading.instance_id: reading for reading in readings}
     return ImageSerializer(instances, many=True, context={"readings": known}).data
+
+
+class ModelVersionSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = ModelVersion
+        fields = ("pk", "name", "digest", "stage", "staged_at", "served", "created")
 
 
 class VerdictSerializer(serializers.Serializer):

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from clinic import api, views
+from clinic import api, versions, views
 from clinic.permissions import ANYONE, roles
 from clinic.signin import SignIn
 
@@ -21,6 +21,15 @@ urlpatterns = [
     path("api/studies/<int:pk>/", api.study, name="api-study"),
     path("system/", views.system, name="system"),
     path("system/pacs/", views.pacs_health, name="pacs-health"),
+    path("models/", versions.models, name="models"),
+    path("models/compare/", versions.compare, name="compare"),
+    path("models/<int:pk>/", versions.model, name="model"),
+    path("models/<int:pk>/promote/", versions.promote, name="promote"),
+    path("models/<int:pk>/shadow/", versions.shadow, name="shadow"),
+    path("models/<int:pk>/retire/", versions.retire, name="retire"),
+    path("models/<int:pk>/rollback/", versions.rollback, name="rollback"),
+    path("api/models/", api.models, name="api-models"),
+    path("api/models/<int:pk>/", api.model, name="api-model"),
     path("health/", views.health, name="health"),
     path("login/", roles(ANYONE)(SignIn.as_view()), name="login"),
     path("logout/", roles(ANYONE)(LogoutView.as_view()), name="logout"),

@@ -86,6 +86,18 @@ def figures(card: dict) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(k, rows) for k, rows in [*found, ("other", _numbers(plain))] if rows]
 
 
+@register.filter
+def short(value: float | None) -> str:
+    """A figure to three digits."""
+    return "–" if value is None else _short(value)
+
+
+@register.filter
+def signed(value: float) -> str:
+    """A difference: +0.012, −0.003."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
 def _numbers(branch: dict, above: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, value in branch.items():

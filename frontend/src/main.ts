@@ -39,3 +39,8 @@ if (study) {
 } else {
   offerHelp([]);
 }
+if (document.querySelector("[data-chart]")) {
+  const { drawCharts } = await import("./chart");
+  drawCharts(document);
+  document.addEventListener("htmx:load", () => drawCharts(document));
+}

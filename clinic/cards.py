@@ -1,0 +1,196 @@
+"""A model's card for people to read: only what card.json says, and what it lacks.
+
+A card comes from a file and may hold anything; what has not the shape it should
+have counts as missing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from clinic import registry
+from clinic.charts import Chart, figure
+from clinic.models import ModelVersion
+from search.holdout import MEASURES, METHODS, Estimate, by_subgroup, summary
+from search.holdout import calibration_error as error_of
+
+NOT_MEASURED, NOT_STATED = "not measured", "not stated"
+SIDES = ("training", "validation", "test")
+OVERLAYS = {"lrp": "LRP", "gradcam": "Grad-CAM"}
+
+Fact = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """head: names of the columns. rows: as many cells each."""
+
+    heading: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def facts(version: ModelVersion) -> dict[str, list[Fact]]:
+    """heading -> (name, value) of everything a card should tell."""
+    card = version.card
+    return {
+        "Use": [
+            ("Intended use", _words(card, "intended_use")),
+            ("Limits", _words(card, "limits")),
+            ("Notes", _words(card, "notes")),
+            ("Licence of the data", _words(card, "data", "licence")),
+        ],
+        "Test part": list(_tested(card)),
+        "Holdout, as the gate judges it": list(_held_out(version)),
+        "Overlays": list(_pointing(card)),
+        "Making": list(_making(card)),
+    }
+
+
+def data(card: Mapping[str, object]) -> Table:
+    """Who and what each part of the data shows."""
+    names = ("Part", "Images", "Fractured", "Patients", "Body parts", "Sex", "Age")
+    rows = []
+    for side in SIDES:
+        part = _at(card, "parts", side)
+        part = part if isinstance(part, Mapping) else {}
+        patients = part.get("patients")
+        count = str(len(patients)) if isinstance(patients, list) else NOT_MEASURED
+        counts = [_number(part.get(key)) for key in ("images", "fractured")]
+        groups = [_counted(part.get(key)) for key in ("parts", "sex", "age")]
+        rows.append((side, *counts, count, *groups))
+    return Table("Data", names, rows)
+
+
+def subgroups(version: ModelVersion) -> Table:
+    """Each subgroup of the holdout, with 90 % intervals over patients."""
+    known = registry.facts(version)
+    found = [] if known.trouble else by_subgroup(known)
+    rows = [
+        (name, str(count), *(_estimate(figures[what]) for what in MEASURES))
+        for name, count, figures in found
+    ]
+    return Table("Subgroups of the holdout", ("Subgroup", "Cases", *MEASURES), rows)
+
+
+def auroc(card: Mapping[str, object]) -> str:
+    """On the test part, with its interval."""
+    return _interval(_at(card, "test", "auroc"))
+
+
+def curves(*versions: ModelVersion) -> Chart | None:
+    """How training went, epoch by epoch; None where no card tells."""
+    lines: dict[str, list[float | None]] = {}
+    for version in versions:
+        by = f", {version.name} {version.brief}" if len(versions) > 1 else ""
+        epochs = _epochs(version.card)
+        for key, words in (("auroc", "AUROC on validation"), ("loss", "loss")):
+            values = [figure(epoch.get(key)) for epoch in epochs]
+            if any(value is not None for value in values):
+                lines[words + by] = values
+    if not lines:
+        return None
+    padded = list(zip_longest(*lines.values()))
+    columns = [list(column) for column in zip(*padded)]
+    number = list(range(1, len(padded) + 1))
+    named = dict(zip(lines, columns))
+    return Chart("training", "Training, epoch by epoch", "epoch", number, named)
+
+
+# --- Sections -------------------------------------------------------------------
+
+
+def _tested(card: Mapping[str, object]) -> Iterator[Fact]:
+    yield "Cases", _number(_at(card, "test", "cases"))
+    yield "Fractured", _number(_at(card, "test", "fractured"))
+    yield "AUROC", auroc(card)
+    yield "AUROC inside the groups", _interval(_at(card, "test", "auroc_within"))
+    yield "Accuracy", _interval(_at(card, "test", "accuracy"))
+    yield "Threshold", _number(_at(card, "test", "threshold"))
+    for key in ("sensitivity", "specificity"):
+        yield key.capitalize(), _number(_at(card, "test", key))
+    for key in ("tp", "fp", "tn", "fn"):
+        words = {"t": "True", "f": "False"}[key[0]]
+        side = {"p": "positives", "n": "negatives"}[key[1]]
+        yield f"{words} {side}", _number(_at(card, "test", "confusion", key))
+
+
+def _held_out(version: ModelVersion) -> Iterator[Fact]:
+    known = registry.facts(version)
+    figures = {} if known.trouble else summary(known)
+    yield "Cases", str(len(known.cases)) if known.cases else NOT_MEASURED
+    for what in MEASURES:
+        yield what, _estimate(figures[what]) if figures else NOT_MEASURED
+    error = error_of(known.cases) if figures else None
+    yield "Expected calibration error", _number(error)
+    for method in METHODS:
+        yield (
+            f"Overlay hit rate, {OVERLAYS[method]}",
+            _number(known.pointing.get(method)),
+        )
+    yield "Milliseconds a view", _number(known.milliseconds)
+    yield "Digest", known.digest[:12] or NOT_MEASURED
+
+
+def _pointing(card: Mapping[str, object]) -> Iterator[Fact]:
+    for method, words in OVERLAYS.items():
+        rate = _at(card, "pointing", method, "near")
+        yield f"{words}: peak in or beside the box", _number(rate)
+    yield "Fractured images", _number(_at(card, "pointing", "images"))
+    yield "In words", _words(card, "pointing", "reading")
+
+
+def _making(card: Mapping[str, object]) -> Iterator[Fact]:
+    yield "Data", _words(card, "data", "name")
+    yield "Source", _words(card, "data", "source")
+    yield "Commit", _words(card, "commit")
+    yield "Seed", _number(_at(card, "plan", "seed"), NOT_STATED)
+    yield "Network", _words(card, "plan", "arch", "family")
+    yield "Went on from", _words(card, "start")
+    yield "Teacher", _words(card, "teacher")
+    yield "Minutes", _number(card.get("minutes"))
+
+
+# --- Values ---------------------------------------------------------------------
+
+
+def _at(value: object, *path: str) -> object:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _words(card: Mapping[str, object], *path: str) -> str:
+    found = _at(card, *path)
+    return found if isinstance(found, str) and found.strip() else NOT_STATED
+
+
+def _number(value: object, missing: str = NOT_MEASURED) -> str:
+    found = figure(value)
+    if found is None:
+        return missing
+    return str(found) if isinstance(found, int) else f"{found:.3g}"
+
+
+def _interval(value: object) -> str:
+    """{"value", "low", "high"} as "0.86 (0.81 – 0.90)"."""
+    found = [figure(_at(value, key)) for key in ("value", "low", "high")]
+    return NOT_MEASURED if None in found else _estimate(Estimate(*found))
+
+
+def _estimate(found: Estimate) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} – {found.high:.3f})"
+
+
+def _counted(value: object) -> str:
+    """{"hand": 217} as "hand 217"."""
+    if not isinstance(value, Mapping) or not value:
+        return NOT_MEASURED
+    return ", ".join(f"{name} {_number(count)}" for name, count in value.items())
+
+
+def _epochs(card: Mapping[str, object]) -> list[Mapping[str, object]]:
+    history = card.get("history")
+    if not isinstance(history, list):
+        return []
+    return [epoch for epoch in history if isinstance(epoch, Mapping)]

@@ -1,0 +1,120 @@
+"""A card says what was measured, and where it lacks something, that it does."""
+
+import json
+
+import pytest
+from django.conf import settings as configured
+
+from clinic import cards
+from clinic.models import ModelVersion
+from tests.clinic.factories import HOSTILE, make_model
+
+pytestmark = pytest.mark.django_db
+SHIPPED = sorted(configured.SHIPPED_MODELS.glob("*/card.json"))
+
+
+@pytest.fixture
+def version(settings):
+    """A candidate whose spec lies where it should."""
+    made = make_model("fresh", ModelVersion.Stage.CANDIDATE)
+    folder = settings.MODEL_ROOT / made.folder
+    folder.mkdir(parents=True)
+    folder.joinpath("spec.json").write_text(json.dumps({"threshold": 0.5}))
+    return made
+
+
+def told(version):
+    """Every value of the card, by heading and name."""
+    return {
+        (heading, name): value
+        for heading, rows in cards.facts(version).items()
+        for name, value in rows
+    }
+
+
+def holdout(n=40):
+    cases = [
+        {
+            "id": str(i),
+            "patient": str(i // 2),
+            "label": i % 2,
+            "probability": (0.8 if i % 2 else 0.3) if i % 10 else 0.9,
+            "subgroups": {"sex": "FM"[i // 2 % 2]},
+        }
+        for i in range(n)
+    ]
+    pointing = {"lrp": 0.625, "gradcam": 0.5}
+    return {"digest": "abc", "cases": cases, "pointing": pointing, "milliseconds": 9.5}
+
+
+def test_an_empty_card_says_not_measured_everywhere(version):
+    values = set(told(version).values())
+    assert values == {"not measured", "not stated"}
+    assert {cell for row in cards.data({}).rows for cell in row[1:]} == {"not measured"}
+    assert cards.subgroups(version).rows == []
+    assert cards.curves(version) is None
+    assert cards.auroc({}) == "not measured"
+
+
+def test_what_was_measured_is_told_with_its_interval(version):
+    area = {"value": 0.8654, "low": 0.8, "high": 0.91}
+    version.card = {
+        "intended_use": "To look at.",
+        "commit": "abc123",
+        "plan": {"seed": 0},
+        "test": {"auroc": area, "cases": 217, "confusion": {"fn": 3}},
+        "holdout": holdout(),
+        "pointing": {"lrp": {"near": 0.132}, "images": 91},
+    }
+    found = told(version)
+    assert found["Use", "Intended use"] == "To look at."
+    assert found["Test part", "AUROC"] == "0.865 (0.800 – 0.910)"
+    assert found["Test part", "False negatives"] == "3"
+    assert found["Making", "Seed"] == "0"
+    judged = "Holdout, as the gate judges it"
+    assert found[judged, "sensitivity"].startswith("1.000 (1.000 – ")
+    assert found[judged, "specificity"].startswith("0.800 (0.")
+    assert found[judged, "Overlay hit rate, LRP"] == "0.625"
+    assert found[judged, "Milliseconds a view"] == "9.5"
+    assert found["Overlays", "LRP: peak in or beside the box"] == "0.132"
+    assert found["Overlays", "Grad-CAM: peak in or beside the box"] == "not measured"
+    rows = cards.subgroups(version).rows
+    assert [row[:2] for row in rows] == [("sex F", "20"), ("sex M", "20")]
+
+
+def test_the_curve_has_a_point_an_epoch(version):
+    version.card = {
+        "history": [
+            {"epoch": 1, "auroc": 0.5, "loss": 0.7},
+            {"epoch": 2, "auroc": float("nan"), "loss": 0.6},
+        ]
+    }
+    chart = cards.curves(version)
+    assert chart.rows == [(1, 0.5, 0.7), (2, None, 0.6)]
+    other = make_model("other", ModelVersion.Stage.CANDIDATE)
+    other.card = {"history": [{"auroc": 0.9}]}
+    both = cards.curves(version, other)
+    assert f"AUROC on validation, other {other.brief}" in both.lines
+    assert both.rows[1][-1] is None
+    json.dumps(both.drawn, allow_nan=False)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_shipped_cards_tell_what_they_must(version, path):
+    version.card = json.loads(path.read_text())
+    found = told(version)
+    wanted = [("Use", "Intended use"), ("Use", "Licence of the data")]
+    wanted += [("Test part", "AUROC"), ("Making", "Commit"), ("Making", "Seed")]
+    assert not [key for key in wanted if found[key].startswith("not ")]
+    assert len(cards.curves(version).rows) == len(version.card["history"])
+    assert cards.data(version.card).rows[0][1] != "not measured"
+
+
+KEYS = ("parts", "test", "holdout", "history", "plan", "data", "pointing", "limits")
+
+
+@pytest.mark.parametrize("odd", [*HOSTILE, 3, None, [], [3], {}, {"training": 3}])
+def test_a_card_that_holds_anything_is_still_a_page(version, odd):
+    version.card = dict.fromkeys(KEYS, odd)
+    assert told(version)
+    cards.data(version.card), cards.subgroups(version), cards.curves(version)

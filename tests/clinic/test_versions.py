@@ -1,0 +1,173 @@
+"""The administrator's pages about models."""
+
+import json
+import shutil
+
+import pytest
+
+from clinic import registry
+from clinic.models import AuditEvent, ModelVersion, ShadowReading
+from inference import artifact
+from tests.clinic.factories import make_prediction, make_study
+from tests.clinic.test_registry import measured_card
+from tests.inference import tiny
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "tiny"
+    tiny.save(folder)
+    return folder
+
+
+@pytest.fixture
+def register(tmp_path, weights):
+    def make(name, card):
+        folder = shutil.copytree(weights, tmp_path / "shipped" / name)
+        spec = json.loads((folder / artifact.SPEC).read_text()) | {"name": name}
+        (folder / artifact.SPEC).write_text(json.dumps(spec))
+        (folder / artifact.CARD).write_text(json.dumps(card))
+        return registry.register(folder=folder, by=None)
+
+    return make
+
+
+@pytest.fixture
+def serving(register):
+    version = register("serving", measured_card())
+    return registry.promote(version=version, by=None, reason="the first")
+
+
+@pytest.fixture
+def fresh(register, serving):
+    return register("fresh", measured_card(milliseconds=41.0))
+
+
+@pytest.fixture
+def worse(register, serving):
+    return register("worse", measured_card(0.2))
+
+
+@pytest.fixture
+def steward(client, administrator):
+    client.force_login(administrator)
+    return client
+
+
+def page(client, address, status=200):
+    answer = client.get(address)
+    assert answer.status_code == status
+    return answer.content.decode()
+
+
+def stage(version):
+    return ModelVersion.objects.get(pk=version.pk).stage
+
+
+def test_the_table_says_who_serves_first(steward, worse, fresh, serving):
+    text = page(steward, "/models/")
+    assert text.index("in service") < text.index(">fresh<") < text.index(">worse<")
+    assert fresh.brief in text and "not measured" in text
+    assert "Roll back to this" not in text
+
+
+def test_blockers_stand_on_the_page_and_there_is_no_button(steward, worse):
+    text = page(steward, f"/models/{worse.pk}/")
+    for blocker in registry.blockers(worse):
+        assert blocker in text
+    assert "Sensitivity 0.800 against 1.000 in service" in text
+    assert '<button disabled aria-describedby="blocked">Promote</button>' in text
+    assert "Promote: the next study" not in text
+
+
+def test_pressed_nevertheless_the_gate_refuses(steward, worse, serving):
+    answer = steward.post(f"/models/{worse.pk}/promote/", {"reason": "I insist."})
+    assert answer.status_code == 422
+    assert "Sensitivity 0.800" in answer.content.decode()
+    assert (stage(worse), stage(serving)) == ("candidate", "active")
+
+
+def test_one_that_passes_is_promoted_with_a_reason(steward, administrator, fresh):
+    text = page(steward, f"/models/{fresh.pk}/")
+    assert "The gate finds nothing against it." in text
+    answer = steward.post(
+        f"/models/{fresh.pk}/promote/", {"reason": "Quicker."}, follow=True
+    )
+    assert f"fresh {fresh.brief} is in service." in answer.content.decode()
+    assert stage(fresh) == "active"
+    event = AuditEvent.objects.order_by("pk").last()
+    assert (event.actor, event.detail["reason"]) == (administrator, "Quicker.")
+    assert "Quicker." in page(steward, f"/models/{fresh.pk}/")
+
+
+@pytest.mark.parametrize("verb", ["promote", "shadow", "retire"])
+def test_without_a_reason_nothing_happens(steward, fresh, verb):
+    answer = steward.post(f"/models/{fresh.pk}/{verb}/")
+    assert answer.status_code == 422
+    assert "Say why, for whoever asks later." in answer.content.decode()
+    assert stage(fresh) == "candidate"
+
+
+def test_going_back_is_one_click(steward, fresh, serving):
+    registry.promote(version=fresh, by=None, reason="x")
+    assert f'action="/models/{serving.pk}/rollback/"' in page(steward, "/models/")
+    answer = steward.post(f"/models/{serving.pk}/rollback/", follow=True)
+    assert "is back in service" in answer.content.decode()
+    assert (stage(serving), stage(fresh)) == ("active", "retired")
+
+
+def test_shadow_and_retire(steward, fresh):
+    steward.post(f"/models/{fresh.pk}/shadow/", {"reason": "To compare."})
+    assert stage(fresh) == "shadow"
+    assert "None so far." in page(steward, f"/models/{fresh.pk}/")
+    steward.post(f"/models/{fresh.pk}/retire/", {"reason": "Enough."})
+    assert stage(fresh) == "retired"
+
+
+def test_what_it_did_in_the_shadow_is_shown_to_administrators_alone(
+    client, steward, radiologist, fresh, serving
+):
+    registry.shadow(version=fresh, by=None, reason="x")
+    study = make_study(patient_name="DOE^JANE")
+    seen = make_prediction(study, 0.9)
+    ShadowReading.objects.create(
+        prediction=seen, model=fresh, state="read", probability=0.123
+    )
+    text = page(steward, f"/models/{fresh.pk}/")
+    assert "0 % of 1 studies" in text and "−0.777" in text
+    assert f'href="/studies/{study.pk}/"' in text and "Doe, Jane" in text.title()
+    for address in (f"/studies/{study.pk}/", f"/api/studies/{study.pk}/", "/"):
+        client.force_login(radiologist)
+        text = page(client, address)
+        assert "0.123" not in text and "12 %" not in text and "fresh" not in text
+
+
+def test_two_side_by_side(steward, worse, serving):
+    address = f"/models/compare/?one={worse.pk}&other={serving.pk}"
+    text = page(steward, address)
+    assert "Sensitivity 0.800 against 1.000" in text
+    assert "refuses" in text and "passes" in text
+    assert "−0.2" in text
+
+
+@pytest.mark.parametrize("query", ["", "?one=1", "?one=x&other=²", "?one=-1&other=9"])
+def test_two_that_are_not_there(steward, query):
+    assert "There is no such page." in page(steward, f"/models/compare/{query}", 404)
+
+
+def test_scripts_get_the_same(steward, worse, serving):
+    (first, second) = steward.get("/api/models/").json()["models"]
+    assert (first["name"], second["name"]) == ("worse", "serving")
+    assert (second["stage"], second["served"]) == ("active", True)
+    told = steward.get(f"/api/models/{worse.pk}/").json()
+    assert told["digest"] == worse.digest
+    assert told["card"] == worse.card
+    assert told["blockers"] == registry.blockers(worse)
+
+
+def test_a_model_whose_files_are_gone_still_has_a_page(steward, worse, settings):
+    shutil.rmtree(settings.MODEL_ROOT / worse.folder)
+    text = page(steward, f"/models/{worse.pk}/")
+    assert f"The files of worse {worse.brief} cannot be read." in text
