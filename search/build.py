@@ -54,6 +54,7 @@ WHY = {
     "other_part": "the header names a part of the body that was not asked for",
     "burned_in": "the header says that text is burned into the pixels",
     "duplicate": "the same instance once more",
+    "two_patients": "the study names another patient than its first image",
     "no_row": "a picture of which the table says nothing",
 }
 
@@ -89,6 +90,8 @@ def build(
     """
     if not source.is_dir():
         raise BuildRefused(f"{source} is not a folder.")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise BuildRefused(f"{out} lies in the source: it would be taken for images.")
     said = table.read(labels) if labels else Table()
     rules = Rules(source, out, Pseudonyms(salt), said, scope, burned_in)
     out.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from torch import nn
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.runtime import compiled
-from search import data, pointing
+from search import data, demographics, pointing
 from search.data import Example
 from search.parts import Parts
 
@@ -53,12 +53,25 @@ class Judged:
 
 def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
     """The part of a card that is known before the training."""
+    everybody = demographics.rows_of(images)
     return {
         "name": name,
         "intended_use": INTENDED_USE,
         "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
-        "parts": {side: data.demography(found) for side, found in vars(parts).items()},
+        "parts": {
+            side: data.demography(found) | {"attributes": _attributes(found, everybody)}
+            for side, found in vars(parts).items()
+        },
     }
+
+
+def _attributes(
+    found: list[Example], everybody: list[demographics.Row]
+) -> dict[str, object]:
+    """Age, sex, side, view and the like of one side of the data."""
+    names = {example.image.name for example in found}
+    mine = [row for row in everybody if Path(row["image"]).name in names]
+    return demographics.summary(mine)["attributes"]
 
 
 def measured(network: nn.Module, spec: Spec, judged: Judged) -> dict[str, object]:

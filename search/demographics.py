@@ -7,7 +7,7 @@ its groups images, patients and the balance of the labels. No torch.
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from search import dataset
@@ -25,30 +25,13 @@ PROJECTIONS = {"1": "frontal", "2": "lateral", "3": "oblique"}
 MARKS = {"1": "yes", "0": "no"}
 
 
-def rows_of(source: Path, among: Collection[str] | None = None) -> list[Row]:
+def rows_of(source: Path) -> list[Row]:
     """The images of a folder or of a table, each with ATTRIBUTES and label, patient,
-    study. among: only images with these file names.
+    study.
 
     Read are a built data set, a folder with `examples.csv`, FracAtlas, and the
     metadata of GRAZPEDWRI-DX. ValueError where none of them is found.
     """
-    found = _read(source)
-    if among is None:
-        return found
-    return [row for row in found if Path(row["image"]).name in among]
-
-
-def summary(found: Iterable[Row]) -> dict[str, object]:
-    """What a model card tells of these images."""
-    found = list(found)
-    return {
-        **_counted(found),
-        "studies": len({row.get("study") for row in found} - {None, ""}),
-        "attributes": {name: _attribute(name, found) for name in ATTRIBUTES},
-    }
-
-
-def _read(source: Path) -> list[Row]:
     if source.is_file():
         return _metadata(source)
     if (source / dataset.STUDIES).is_dir():
@@ -59,6 +42,16 @@ def _read(source: Path) -> list[Row]:
         if (source / name).exists():
             return _metadata(source / name)
     raise ValueError(f"{source} holds no table that is known here.")
+
+
+def summary(found: Iterable[Row]) -> dict[str, object]:
+    """What a model card tells of these images."""
+    found = list(found)
+    return {
+        **_counted(found),
+        "studies": len({row.get("study") for row in found} - {None, ""}),
+        "attributes": {name: _attribute(name, found) for name in ATTRIBUTES},
+    }
 
 
 def _metadata(path: Path) -> list[Row]:

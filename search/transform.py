@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from search.dataset import STUDIES, write_rows, write_text
 from search.deidentify import OLDEST, Pseudonyms, described, identity
 from search.sources import Study, is_picture
 from search.table import SAID, Table
+
+Row = dict[str, str]
 
 PARTIAL = ".partial"
 # Half the time of zlib's own search, and smaller: radiographs repeat by neighbours.
@@ -69,11 +71,11 @@ def make(rules: Rules, study: Study) -> Made:
     partial, final = rules.out / PARTIAL / name, rules.out / STUDIES / name
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, Row] = {}
     dropped = []
     for file in study.files:
         try:
-            row = _image(rules, study, file, partial, rows.keys())
+            row = _image(rules, study, file, partial, rows)
             rows[row["image"]] = row
         except (UnreadableFrame, Dropped) as error:
             dropped.append((file, error.code))
@@ -111,9 +113,9 @@ def _fingerprint(rules: Rules, study: Study) -> str:
 
 
 def _image(
-    rules: Rules, study: Study, file: str, folder: Path, taken: Collection[str]
-) -> dict[str, str]:
-    """Write the picture into `folder`; -> its row."""
+    rules: Rules, study: Study, file: str, folder: Path, before: Mapping[str, Row]
+) -> Row:
+    """Write the picture into `folder`; -> its row. before: those of the study."""
     read = _picture if is_picture(file) else _radiograph
     pixels, sop, patient, row = read(rules, study, file)
     image = rules.names.of("image", sop or file)
@@ -122,8 +124,10 @@ def _image(
         "study": rules.study(study),
         "patient": rules.names.of("patient", patient),
     }
-    if names["image"] in taken:
+    if names["image"] in before:
         raise Dropped("duplicate")
+    if any(row["patient"] != names["patient"] for row in before.values()):
+        raise Dropped("two_patients")  # they might be on two sides of a split
     path = folder / f"{image}.png"
     if not cv2.imwrite(str(path), pixels, COMPRESSION):
         raise OSError(f"{path} cannot be written")

@@ -177,6 +177,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(archive, tmp_path):
     (tmp_path / "thesis.doc").touch()
     with pytest.raises(BuildRefused, match=r"holds something else: thesis\.doc"):
         made(archive, tmp_path)
+    with pytest.raises(BuildRefused, match="lies in the source"):
+        made(archive, archive / "in" / "out")
     with pytest.raises(BuildRefused, match="is not a folder"):
         build(tmp_path / "none", tmp_path / "out", salt=SALT)
 

@@ -6,8 +6,9 @@ import pytest
 from inference.artifact import Spec
 from inference.networks import ARCHS
 from inference.preprocess import Recipe
-from search.card import Judged, holdout
-from search.data import Example
+from search.card import Judged, holdout, origin
+from search.data import Example, examples
+from search.parts import Parts
 
 SPEC = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5, temperature=2.0)
 
@@ -18,6 +19,22 @@ def judged(folder, labels, logits):
         for i, label in enumerate(labels)
     ]
     return Judged(found, np.array(logits))
+
+
+def test_it_tells_who_each_side_is(tmp_path):
+    rows = [f"{i}.png,{i % 2},s{i},p{i},{'FM'[i % 2]},{i}" for i in range(40)]
+    table = "\n".join(["image,label,study,patient,sex,age", *rows])
+    (tmp_path / "examples.csv").write_text(table)
+    sides = Parts.of(examples(tmp_path))
+    told = origin("x", tmp_path, sides)["parts"]
+    for side, found in vars(sides).items():
+        sexes = {
+            group["group"]: group["images"]
+            for group in told[side]["attributes"]["sex"]["groups"]
+        }
+        women = sum(example.label == 0 for example in found)
+        assert sexes == {"F": women, "M": len(found) - women}
+        assert told[side]["attributes"]["view"]["missing"] == len(found)
 
 
 def test_the_holdout_names_every_case_with_its_probability(tmp_path):

@@ -73,13 +73,6 @@ def test_a_folder_without_a_known_table_is_refused(tmp_path):
         rows_of(tmp_path)
 
 
-def test_only_some_images(tmp_path):
-    rows = "image,label,sex\na/1.png,1,F\na/2.png,0,M\n"
-    (tmp_path / "examples.csv").write_text(rows)
-    told = summary(rows_of(tmp_path, among={"2.png"}))
-    assert (told["images"], told["fractured"]) == (1, 0)
-
-
 def test_grazpedwri_is_told_as_published(sample_data):
     path = sample_data / "grazpedwri" / "dataset.csv"
     with path.open(encoding="utf-8-sig") as file:

@@ -7,13 +7,13 @@ from search.parts import Parts
 
 def test_other_body_parts_are_learned_from_but_never_judged(tmp_path):
     found = [
-        Example(tmp_path, 0, str(i), str(i // 2), part="leg" if i % 2 else "wrist")
+        Example(tmp_path, 0, str(i), str(i // 2), part=("leg", "wrist", "foot")[i % 3])
         for i in range(80)
     ]
     parts = Parts.of(found)
     for side in parts.validation, parts.test:
         assert {example.part for example in side} == {"wrist"}
-    assert {example.part for example in parts.training} == {"wrist", "leg"}
+    assert {example.part for example in parts.training} == {"wrist", "leg", "foot"}
 
 
 def test_nobody_changes_sides_from_one_release_to_the_next(tmp_path):

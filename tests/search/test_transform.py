@@ -96,6 +96,15 @@ def test_the_same_instance_counts_once(rules):
     assert (made.images, made.dropped) == (1, (("b", "duplicate"),))
 
 
+def test_a_study_is_of_one_patient(rules):
+    rules = rules()
+    save(radiograph("p", 1), rules.source / "a")
+    other = radiograph("q", 1, StudyInstanceUID=radiograph("p", 1).StudyInstanceUID)
+    save(other, rules.source / "b")
+    made = make(rules, Study("uid/x", ("a", "b")))
+    assert (made.images, made.dropped) == (1, (("b", "two_patients"),))
+
+
 def test_pictures_need_a_row(rules):
     said = Table(images={"a.png": {"label": "0", "patient": "Mrs Secret", "age": "97"}})
     rules = rules(said)

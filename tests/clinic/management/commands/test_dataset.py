@@ -64,7 +64,7 @@ def test_the_salt_is_made_once_kept_to_ourselves_and_not_in_the_data_set(archive
     ("arguments", "reason"),
     [
         (["build", "{}/none", "{}/out"], "is not a folder"),
-        (["build", "{}/in", "{}/in"], "holds something else"),
+        (["build", "{}/in", "{}/in"], "lies in the source"),
         (["build", "{}/in", "{}/out", "--labels", "{}/none.csv"], "No such file"),
         (["verify", "{}/in"], "cannot be read"),
         (["report", "{}/in", "--out", "{}/who"], "holds no table"),
