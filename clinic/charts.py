@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 Values = list[float | None]
 
@@ -9,7 +10,8 @@ Values = list[float | None]
 @dataclass(frozen=True)
 class Chart:
     """key: names it on its page. lines: label -> values, one for each of `x`, which
-    ascend. scatter: points without lines between them."""
+    ascend. scatter: points without lines between them. time: x counts seconds since
+    1970, and is shown as days."""
 
     key: str
     title: str
@@ -17,19 +19,31 @@ class Chart:
     x: Values
     lines: dict[str, Values]
     scatter: bool = False
+    time: bool = False
 
     @property
     def drawn(self) -> dict[str, object]:
         """What the script needs, as JSON."""
         shapes = {"title": self.title, "xLabel": self.x_label, "scatter": self.scatter}
         return shapes | {
+            "time": self.time,
             "labels": [*self.lines],
             "data": [self.x, *self.lines.values()],
         }
 
     @property
-    def rows(self) -> list[tuple[float | None, ...]]:
-        return list(zip(self.x, *self.lines.values(), strict=True))
+    def rows(self) -> list[tuple[float | str | None, ...]]:
+        x = [_day(value) for value in self.x] if self.time else self.x
+        return list(zip(x, *self.lines.values(), strict=True))
+
+
+def noon(day: date) -> int:
+    """`day` as an x: at noon, so that browsers some time zones away show it too."""
+    return int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp())
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def figure(value: object) -> float | None:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from clinic import audit, shadows, shelf, tags
-from clinic.models import ModelVersion
+from clinic.models import Job, ModelVersion
 from inference import artifact
 from search.gate import Judgement, judge
 from search.holdout import Measured, measured
@@ -145,17 +145,32 @@ def blockers(version: ModelVersion) -> list[str]:
 
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
-    return judge(facts(version), facts(other))
+    return judge(facts(version), facts(other, beside=version))
 
 
-def facts(version: ModelVersion) -> Measured:
-    """What the artifact of `version` tells of its holdout."""
+def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured:
+    """What the artifact of `version` tells of its holdout.
+
+    beside: a model that may have come from verdicts: then `version`, if it was in
+    service, was measured on the same holdout, which its card cannot know of.
+    """
     name = f"{version.name} {version.brief}"
     try:
         spec = shelf.spec(Path(settings.MODEL_ROOT, version.folder))
-        return measured(name, float(spec["threshold"]), version.card)
+        card = version.card | _measured_beside(version, beside)
+        return measured(name, float(spec["threshold"]), card)
     except (ValidationError, KeyError, TypeError, ValueError):
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
+
+
+def _measured_beside(
+    version: ModelVersion, candidate: ModelVersion | None
+) -> dict[str, object]:
+    made = Job.objects.filter(
+        candidate=candidate, compared__incumbent_digest=version.digest
+    )
+    job = made.last() if candidate else None
+    return {"holdout": job.compared["holdout"]} if job else {}
 
 
 # --- Stages ---------------------------------------------------------------------

@@ -170,6 +170,26 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         fields = ("pk", "name", "digest", "stage", "staged_at", "served", "created")
 
 
+class TrainingSerializer(serializers.Serializer):
+    """A training as the form asks for it; what it means is `jobs.start`'s to judge."""
+
+    parent = serializers.PrimaryKeyRelatedField(
+        queryset=ModelVersion.objects.all(),
+        error_messages={"does_not_exist": "Choose a model to go on from."},
+    )
+    epochs = serializers.IntegerField()
+    rate = serializers.FloatField()
+    seed = serializers.IntegerField()
+
+    def sentences(self) -> list[str]:
+        """What is wrong with what was sent, each with the name of its field."""
+        return [
+            f"{name}: {error}"
+            for name, errors in self.errors.items()
+            for error in errors
+        ]
+
+
 class VerdictSerializer(serializers.Serializer):
     """A verdict as the form sends it; what it means is `review.submit`'s to judge."""
 

@@ -18,8 +18,7 @@ from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
-from search import data, exam, run, samples
-from search.evaluate import Report
+from search import card, data, exam, run, samples
 from search.parts import Parts
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
@@ -198,7 +197,7 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
     compared: dict[str, object] = {"candidate": asdict(verdict.report)}
     if incumbent:
         folder = Path(settings.MODEL_ROOT, incumbent.folder)
-        compared["incumbent"] = asdict(_measured(folder, images, room / "work"))
+        compared |= _measured(folder, images, room / "work")
         compared["incumbent_digest"] = incumbent.digest
     diary.say(f"registering {verdict.digest}", step="registering")
     with transaction.atomic():
@@ -207,12 +206,17 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
     shutil.rmtree(room / "work", ignore_errors=True)  # views and checkpoint
 
 
-def _measured(model: Path, images: Path, work: Path) -> Report:
-    """How a model does on the holdout of `images`, by its own threshold."""
+def _measured(model: Path, images: Path, work: Path) -> dict[str, object]:
+    """How a model does on the holdout of `images`, by its own threshold.
+
+    holdout: as in a card (see search.holdout), for the gate to judge by.
+    """
     spec, test = artifact.load_spec(model), Parts.of(data.examples(images)).test
     network = artifact.load_network(model)
     views, _ = samples.prepare(test, spec.recipe, work)
-    return run.assess(run.judge(network, views, test, spec.recipe), spec)
+    judged = run.judge(network, views, test, spec.recipe)
+    holdout = card.measured(network, spec, judged)["holdout"]
+    return {"incumbent": asdict(run.assess(judged, spec)), "holdout": holdout}
 
 
 @contextmanager

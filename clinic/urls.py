@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from clinic import api, versions, views
+from clinic import api, dashboard, versions, views
 from clinic.permissions import ANYONE, roles
 from clinic.signin import SignIn
 
@@ -20,6 +20,13 @@ urlpatterns = [
     path("overlays/<int:pk>.png", api.overlay, name="overlay"),
     path("api/studies/<int:pk>/", api.study, name="api-study"),
     path("system/", views.system, name="system"),
+    path("jobs/", dashboard.job_list, name="jobs"),
+    path("jobs/start/", dashboard.start, name="job-start"),
+    path("jobs/<int:pk>/", dashboard.job, name="job"),
+    path("jobs/<int:pk>/curve/", dashboard.curve, name="job-curve"),
+    path("jobs/<int:pk>/cancel/", dashboard.cancel, name="job-cancel"),
+    path("jobs/<int:pk>/resume/", dashboard.resume, name="job-resume"),
+    path("monitoring/", dashboard.monitor, name="monitoring"),
     path("system/pacs/", views.pacs_health, name="pacs-health"),
     path("models/", versions.models, name="models"),
     path("models/compare/", versions.compare, name="compare"),

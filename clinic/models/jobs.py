@@ -104,5 +104,9 @@ class Job(models.Model):
         return int(self.parameters.get("epochs", 0))
 
     @property
+    def minutes(self) -> float:
+        return self.seconds / 60
+
+    @property
     def is_open(self) -> bool:
         return self.state in (self.State.QUEUED, self.State.RUNNING)

@@ -98,6 +98,17 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
+@register.filter
+def compared(told: dict) -> list[tuple[str, str, str]]:
+    """A job's `compared` as (figure, candidate, incumbent)."""
+    candidate, incumbent = (
+        dict(_numbers(told.get(side) or {})) for side in ("candidate", "incumbent")
+    )
+    return [
+        (name, value, incumbent.get(name, "–")) for name, value in candidate.items()
+    ]
+
+
 def _numbers(branch: dict, above: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, value in branch.items():

@@ -7,6 +7,7 @@ interface Drawn {
   title: string;
   xLabel: string;
   scatter: boolean;
+  time: boolean;
   labels: string[];
   data: (number | null)[][];
 }
@@ -34,7 +35,7 @@ function draw(figure: HTMLElement): void {
   const options: uPlot.Options = {
     width: area.clientWidth,
     height: HEIGHT,
-    scales: { x: { time: false } },
+    scales: { x: { time: drawn.time } },
     axes: [axis(drawn.xLabel), axis()],
     series: [
       { label: drawn.xLabel },

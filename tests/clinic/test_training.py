@@ -138,6 +138,9 @@ def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
     assert job.history == card["history"]
     for side in ("candidate", "incumbent"):
         assert job.compared[side]["cases"] == card["test"]["cases"] == 8
+    judged = registry.judgement(job.candidate, parent)
+    assert not [words for words in judged.blockers if "holdout" in words]
+    assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}
     assert len(job.commit) in (0, 40)
     assert job.seconds > 0
     assert "epoch 2 of 2" in job.log

@@ -1,0 +1,237 @@
+"""How the service does: work, scores, what was not read, agreement, waiting times.
+
+Whatever the number of studies, a page costs the same few queries. What was not
+measured is said to be so.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from django.db.models import Count
+from django.utils import timezone
+
+from clinic import registry
+from clinic.charts import Chart, noon
+from clinic.models import ImageReading, ModelVersion, Prediction, Review, Study
+
+SPANS = (7, 30, 90, 365)  # days that can be looked at
+BINS = 10
+FEWEST = 50  # scores without which no shift can be told
+PERCENTILES = (50, 90, 99)
+# Usual readings of a population stability index: up to, words.
+SHIFTS = ((0.1, "no shift worth a word"), (0.25, "a moderate shift"))
+LARGE = "a large shift: look at what is sent, and at the model"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Shares of scores in BINS bins from 0 to 1. trouble: why there is no index."""
+
+    model: ModelVersion | None
+    now: list[float]
+    then: list[float]
+    count: int
+    cases: int
+    index: float | None
+    trouble: str
+
+    @property
+    def words(self) -> str:
+        if self.index is None:
+            return ""
+        return next((words for limit, words in SHIFTS if self.index < limit), LARGE)
+
+
+@dataclass(frozen=True)
+class Week:
+    """Verdicts given in the week that begins on `day`, against the flag."""
+
+    day: date
+    agreed: int = 0
+    missed: int = 0  # verdict fracture, not flagged
+    false_alarms: int = 0
+
+    @property
+    def verdicts(self) -> int:
+        return self.agreed + self.missed + self.false_alarms
+
+    @property
+    def agreement(self) -> float:
+        return self.agreed / self.verdicts
+
+
+def days(span: int) -> list[tuple[date, int]]:
+    """Studies that arrived, day by day; days without any count 0. One query."""
+    zone = timezone.get_current_timezone()
+    arrived = Study.objects.filter(arrived__gte=_since(span)).values_list(
+        "arrived", flat=True
+    )
+    found = Counter(moment.astimezone(zone).date() for moment in arrived)
+    return [(day, found[day]) for day in _calendar(span)]
+
+
+def unread(span: int) -> list[tuple[str, str, int]]:
+    """(state, code, studies) of what arrived and was not read. One query."""
+    rows = (
+        Study.objects.filter(arrived__gte=_since(span))
+        .exclude(state__in=["read", "receiving", "waiting", "reading"])
+        .values_list("state", "code")
+        .annotate(studies=Count("pk"))
+        .order_by("-studies", "state", "code")
+    )
+    words = dict(Study.State.choices)
+    return [(words[state], code or "–", studies) for state, code, studies in rows]
+
+
+def scores(span: int) -> Scores:
+    """What the model in service says of images now, and said of those of its holdout.
+
+    Two queries.
+    """
+    model = registry.active()
+    given = ImageReading.objects.filter(
+        prediction__model=model,
+        prediction__superseded_at=None,
+        prediction__created__gte=_since(span),
+        state="read",
+    )
+    now = np.array(list(given.values_list("probability", flat=True)), float)
+    known = registry.facts(model) if model else None
+    then = np.array([case.probability for case in known.cases] if known else [], float)
+    trouble = "" if known else "No model is in service."
+    trouble = trouble or (known.trouble if known else "")
+    for found, what in (
+        (then, "cases in the holdout"),
+        (now, "images read in this time"),
+    ):
+        if not trouble and len(found) < FEWEST:
+            trouble = f"{len(found)} {what}: at least {FEWEST} are needed."
+    return Scores(
+        model,
+        _shares(now),
+        _shares(then) if len(then) else [],
+        len(now),
+        len(then),
+        None if trouble else stability(then, now),
+        trouble,
+    )
+
+
+def stability(then: np.ndarray, now: np.ndarray) -> float:
+    """Population stability index over the deciles of `then`.
+
+    Half a case is added to every bin, so that an empty one does not decide alone.
+    """
+    edges = np.unique(np.quantile(then, np.linspace(0, 1, BINS + 1)[1:-1]))
+    shares = [
+        (
+            np.bincount(np.searchsorted(edges, x, "right"), minlength=len(edges) + 1)
+            + 0.5
+        )
+        / (len(x) + 0.5 * (len(edges) + 1))
+        for x in (then, now)
+    ]
+    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+
+
+def agreement(span: int) -> list[Week]:
+    """The latest verdict of each study against what was flagged. One query.
+
+    Unsure verdicts and studies that were not read agree with nothing and do not
+    count.
+    """
+    given = (
+        Review.objects.settled()
+        .filter(created__gte=_since(span), prediction__state="read")
+        .exclude(verdict=Review.Verdict.UNSURE)
+        .values_list("created", "verdict", "prediction__flagged")
+    )
+    zone, found = timezone.get_current_timezone(), Counter()
+    for created, verdict, flagged in given:
+        day = created.astimezone(zone).date()
+        fractured = verdict == Review.Verdict.FRACTURE
+        found[day - timedelta(days=day.weekday()), fractured, flagged] += 1
+    return [
+        Week(
+            week,
+            found[week, True, True] + found[week, False, False],
+            found[week, True, False],
+            found[week, False, True],
+        )
+        for week in sorted({key[0] for key in found})
+    ]
+
+
+def latencies(span: int) -> list[tuple[date, int, list[float]]]:
+    """(day, readings, seconds at PERCENTILES) from last image to reading. One query.
+
+    Of the readings that count: what a late image or a person asked to be read again
+    is measured from the last arrival.
+    """
+    zone, found = timezone.get_current_timezone(), {}
+    read = Prediction.objects.filter(superseded_at=None, created__gte=_since(span))
+    for created, arrived in read.values_list("created", "study__last_arrival"):
+        waited = max(0.0, (created - arrived).total_seconds())
+        found.setdefault(created.astimezone(zone).date(), []).append(waited)
+    return [
+        (day, len(waited), np.percentile(waited, PERCENTILES).tolist())
+        for day, waited in sorted(found.items())
+    ]
+
+
+def overview(span: int) -> dict[str, object]:
+    """Everything the page shows, and what its charts draw."""
+    studies, weeks, waits = days(span), agreement(span), latencies(span)
+    found = scores(span)
+    return {
+        "span": span,
+        "spans": SPANS,
+        "total": sum(count for _, count in studies),
+        "days": _daily("Studies a day", studies, {"studies": [n for _, n in studies]}),
+        "unread": unread(span),
+        "scores": found,
+        "distribution": _distribution(found),
+        "weeks": weeks,
+        "agreement": _daily(
+            "Share of verdicts that agree with the flag, by week",
+            [(week.day,) for week in weeks],
+            {"agreement": [week.agreement for week in weeks]},
+        ),
+        "latencies": _daily(
+            "Seconds from the last image to the reading",
+            waits,
+            {f"p{p}": [row[2][i] for row in waits] for i, p in enumerate(PERCENTILES)},
+        ),
+        "disputed": Study.objects.filter(disputed=True).count(),
+    }
+
+
+def _daily(title: str, rows: Sequence[tuple], lines: dict[str, list]) -> Chart:
+    x = [noon(row[0]) for row in rows]
+    return Chart(title, title, "day", x, lines, time=True)
+
+
+def _distribution(found: Scores) -> Chart:
+    lines = {"now": found.now} | ({"holdout": found.then} if found.then else {})
+    centres = [(i + 0.5) / BINS for i in range(BINS)]
+    title = "Share of images by score, in tenths"
+    return Chart("scores", title, "score, middle of the tenth", centres, lines)
+
+
+def _since(span: int) -> datetime:
+    first = timezone.localtime() - timedelta(days=span - 1)
+    return first.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _calendar(span: int) -> list[date]:
+    first = _since(span).date()
+    return [first + timedelta(days=n) for n in range(span)]
+
+
+def _shares(found: np.ndarray) -> list[float]:
+    bins = np.minimum((found * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    return (counts / max(len(found), 1)).tolist()

@@ -1,0 +1,187 @@
+"""Figures about the service, from rows whose answer is known."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from clinic import monitoring
+from clinic.models import Prediction, Study
+from search.holdout import Case, Measured
+from tests.clinic.factories import (
+    make_model,
+    make_prediction,
+    make_review,
+    make_study,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def ago(**how):
+    return timezone.now() - timedelta(**how)
+
+
+def test_every_day_has_its_count_and_days_without_any_have_none():
+    for days in (0, 0, 2, 6, 7):
+        make_study(arrived=ago(days=days))
+    found = monitoring.days(7)
+    assert [count for _, count in found] == [1, 0, 0, 0, 1, 0, 2]
+    assert found[-1][0] == timezone.localdate()
+
+
+def test_what_was_not_read_is_counted_by_its_reason():
+    why = {"reason": "Because.", "arrived": ago(days=1)}
+    for code in ("other_anatomy", "other_anatomy", "no_view"):
+        make_study(state="not_ours", code=code, **why)
+    make_study(state="failed", code="", **why)
+    make_study(state="failed", reason="Old.", arrived=ago(days=40))
+    make_prediction()
+    make_study()
+    assert monitoring.unread(30) == [
+        ("not a radiograph this model reads", "other_anatomy", 2),
+        ("set aside after repeated failure", "–", 1),
+        ("not a radiograph this model reads", "no_view", 1),
+    ]
+
+
+class TestStability:
+    def test_the_same_scores_are_stable(self):
+        scores = np.random.default_rng(0).random(1000)
+        assert monitoring.stability(scores, scores) == 0
+
+    def test_a_draw_from_the_same_is_small_and_another_is_large(self):
+        rng = np.random.default_rng(0)
+        then = rng.beta(2, 5, 2000)
+        assert monitoring.stability(then, rng.beta(2, 5, 2000)) < 0.02
+        assert monitoring.stability(then, rng.beta(5, 2, 2000)) > 0.5
+
+    def test_it_is_the_sum_that_the_books_give(self):
+        """10 and 10 against 5 and 15 in the two bins of four that hold any."""
+        then = np.repeat([0.1, 0.9], 10)
+        now = np.repeat([0.1, 0.9], [5, 15])
+        by_hand = -5 / 22 * np.log(5.5 / 10.5) + 5 / 22 * np.log(15.5 / 10.5)
+        assert monitoring.stability(then, now) == pytest.approx(by_hand)
+
+    def test_an_empty_bin_does_not_make_it_infinite(self):
+        then = np.linspace(0, 1, 100)
+        assert np.isfinite(monitoring.stability(then, np.full(100, 0.99)))
+
+
+@pytest.fixture
+def holdout(monkeypatch):
+    """Give the model in service a holdout with these probabilities."""
+
+    def give(probabilities):
+        cases = tuple(
+            Case(str(i), str(i), str(i), i % 2, p) for i, p in enumerate(probabilities)
+        )
+        known = Measured("tester", 0.5, cases=cases)
+        monkeypatch.setattr(monitoring.registry, "facts", lambda model: known)
+
+    return give
+
+
+class TestScores:
+    def test_a_card_without_a_holdout_is_not_measured(self):
+        make_prediction()
+        found = monitoring.scores(30)
+        assert found.index is None
+        assert found.trouble
+        assert found.then == []
+        assert found.count == 2  # images
+
+    def test_without_a_model_there_is_nothing_to_measure(self):
+        found = monitoring.scores(30)
+        assert (found.index, found.trouble) == (None, "No model is in service.")
+
+    def test_few_readings_tell_no_shift(self, holdout):
+        make_prediction()
+        holdout(np.linspace(0, 1, 100))
+        assert "2 images read in this time" in monitoring.scores(30).trouble
+
+    def test_a_shift_is_told_in_a_figure_and_in_words(self, holdout):
+        holdout(np.linspace(0, 1, 100))
+        for probability in np.linspace(0, 1, 30):
+            make_prediction(make_study(), float(probability))
+        found = monitoring.scores(30)
+        assert found.index < 0.1
+        assert found.words == "no shift worth a word"
+        assert sum(found.now) == pytest.approx(1)
+        for _ in range(60):
+            make_prediction(make_study(), 0.99)
+        assert monitoring.scores(30).words == monitoring.LARGE
+
+    def test_only_what_the_model_in_service_says_now_counts(self):
+        other = make_model("other", stage="candidate")
+        make_prediction(model=other)
+        make_prediction(superseded_at=timezone.now())
+        make_prediction(created=ago(days=60))
+        assert monitoring.scores(30).count == 0
+
+
+class TestAgreement:
+    def test_a_verdict_agrees_with_its_flag_or_not(self, radiologist):
+        for probability, verdict in (
+            (0.9, "fracture"),
+            (0.1, "no_fracture"),
+            (0.1, "fracture"),
+            (0.9, "no_fracture"),
+            (0.9, "unsure"),
+        ):
+            prediction = make_prediction(make_study(), probability)
+            make_review(prediction, radiologist, verdict)
+        (week,) = monitoring.agreement(7)
+        assert (week.agreed, week.missed, week.false_alarms) == (2, 1, 1)
+        assert (week.verdicts, week.agreement) == (4, 0.5)
+        assert week.day.weekday() == 0
+
+    def test_the_latest_verdict_of_a_study_counts(self, radiologist):
+        prediction = make_prediction()
+        make_review(prediction, radiologist, "no_fracture")
+        make_review(prediction, radiologist, "fracture")
+        (week,) = monitoring.agreement(7)
+        assert (week.agreed, week.verdicts) == (1, 1)
+
+
+def test_waiting_times_are_told_in_percentiles():
+    for seconds in range(1, 101):
+        study = make_study(images=0)
+        prediction = make_prediction(study)
+        moment = prediction.created - timedelta(seconds=seconds)
+        Study.objects.filter(pk=study.pk).update(last_arrival=moment)
+    Prediction.objects.filter(pk=prediction.pk).update(superseded_at=timezone.now())
+    ((day, count, waits),) = monitoring.latencies(7)
+    assert day == timezone.localdate()
+    assert count == 99
+    assert waits == pytest.approx(np.percentile(range(1, 100), (50, 90, 99)), abs=0.01)
+
+
+def test_the_page_costs_the_same_however_many_studies(
+    client, administrator, radiologist
+):
+    client.force_login(administrator)
+
+    def queries():
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert client.get("/monitoring/?days=7").status_code == 200
+        return len(captured)
+
+    make_review(make_prediction(), radiologist)
+    before = queries()
+    for number in range(10):
+        make_review(make_prediction(make_study(), number / 10), radiologist)
+        make_study(state="failed", reason="So.", code=f"code{number}")
+    assert queries() == before < 15
+
+
+@pytest.mark.parametrize("days", ["", "8", "-1", "x", "99999999999999999999", "0"])
+def test_nonsense_asks_for_a_month(client, administrator, days):
+    client.force_login(administrator)
+    page = client.get("/monitoring/", {"days": days}).content.decode()
+    assert '<option value="30" selected>' in page
