@@ -74,6 +74,18 @@ def events(action):
     return AuditEvent.objects.filter(action=action)
 
 
+def test_the_next_study_is_read_by_whoever_was_promoted_or_came_back(
+    model, pacs, tmp_path
+):
+    tiny.save(tmp_path / "other", replace(tiny.SPEC, name="other"))
+    other = registry.register(folder=tmp_path / "other", by=None)
+    ModelVersion.objects.filter(pk=other.pk).update(stage="retired", served=True)
+    for seed, version in enumerate((model, other, model), 1):
+        registry.rollback(version=version, by=None)
+        study = arrive(pacs, *tiny.images(seed))
+        assert reading.read(study=study, pacs=pacs).model == version
+
+
 class Away(EmbeddedPacs):
     """Knows everything, and does not hand it out."""
 

@@ -72,6 +72,39 @@ def test_two_who_judge_at_once_both_stand_and_the_later_settles(installation):
     )
 
 
+MODELS = """
+from dataclasses import replace
+from pathlib import Path
+from clinic import registry
+from clinic.models import ModelVersion
+from tests.inference import tiny
+for name in ("ada", "bob"):
+    tiny.save(Path("FOLDER", name), replace(tiny.SPEC, name=name))
+    registry.register(folder=Path("FOLDER", name), by=None)
+ModelVersion.objects.update(served=True, stage="retired")
+"""
+BACK = """
+from clinic import registry
+from clinic.models import ModelVersion
+version = ModelVersion.objects.get(name="NAME")
+for _ in range(10):
+    registry.rollback(version=version, by=None)
+"""
+
+
+def test_of_two_who_change_the_model_at_once_one_serves(installation, tmp_path):
+    prepare = installation.script(MODELS.replace("FOLDER", str(tmp_path)), "prepare")
+    assert prepare.wait(60) == 0, installation.log("prepare")
+    people = [
+        installation.script(BACK.replace("NAME", name), name) for name in ("ada", "bob")
+    ]
+    assert [person.wait(60) for person in people] == [0, 0]
+    assert installation.count("clinic_modelversion", "stage = 'active'") == 1
+    changes = installation.count("clinic_auditevent", "action = 'model.rolled_back'")
+    assert 2 <= changes <= 20
+    assert '"broken": []' in installation.manage("ledger", "--verify")
+
+
 def test_a_bootstrapped_database_refuses_to_forget(installation):
     installation.manage("bootstrap")
     assert installation.script(PREPARE, "prepare").wait(30) == 0

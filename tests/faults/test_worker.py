@@ -119,3 +119,30 @@ def test_a_worker_killed_while_it_reads_is_replaced_by_another(serving, mute_pac
     serving.until(lambda: serving.count("clinic_study", "state = 'read'") == 1, 90)
     assert serving.rows("SELECT attempts, revision FROM clinic_study") == [(2, 1)]
     assert serving.count("clinic_prediction") == 1
+
+
+BESIDE = """
+from dataclasses import replace
+from pathlib import Path
+from clinic import registry
+from tests.inference import tiny
+tiny.save(Path("FOLDER"), replace(tiny.SPEC, name="beside"))
+version = registry.register(folder=Path("FOLDER"), by=None)
+registry.shadow(version=version, by=None, reason="A test.")
+"""
+
+
+def test_the_shadow_reads_in_a_worker_of_its_own_and_holds_up_nobody(serving, tmp_path):
+    script = BESIDE.replace("FOLDER", str(tmp_path / "beside"))
+    assert serving.script(script, "beside").wait(60) == 0
+    serving.watch()
+    serving.worker("reading,explaining", "clinical")
+    push(serving, range(2))
+    serving.until(lambda: serving.count("clinic_overlay") == 8, 120)
+    assert settled(serving)  # though nobody has read for the shadow yet
+    assert serving.count("clinic_shadowreading") == 0
+    serving.worker("shadow")
+    read = "state = 'read'"
+    serving.until(lambda: serving.count("clinic_shadowreading", read) == 2, 120)
+    assert serving.count("clinic_prediction") == 2
+    assert settled(serving)
