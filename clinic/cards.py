@@ -16,6 +16,7 @@ from search.holdout import calibration_error as error_of
 
 NOT_MEASURED, NOT_STATED = "not measured", "not stated"
 SIDES = ("training", "validation", "test")
+PERSONAL = ("age", "sex")  # told even where nothing is known of them
 OVERLAYS = {"lrp": "LRP", "gradcam": "Grad-CAM"}
 
 Fact = tuple[str, str]
@@ -48,18 +49,26 @@ def facts(version: ModelVersion) -> dict[str, list[Fact]]:
 
 
 def data(card: Mapping[str, object]) -> Table:
-    """Who and what each part of the data shows."""
-    names = ("Part", "Images", "Fractured", "Patients", "Body parts", "Sex", "Age")
+    """How much there is in each part of the data."""
+    names = ("Part", "Images", "Fractured", "Patients", "Body parts")
     rows = []
     for side in SIDES:
-        part = _at(card, "parts", side)
-        part = part if isinstance(part, Mapping) else {}
-        patients = part.get("patients")
+        patients = _at(card, "parts", side, "patients")
         count = str(len(patients)) if isinstance(patients, list) else NOT_MEASURED
-        counts = [_number(part.get(key)) for key in ("images", "fractured")]
-        groups = [_counted(part.get(key)) for key in ("parts", "sex", "age")]
-        rows.append((side, *counts, count, *groups))
+        counts = [_number(_at(card, "parts", side, k)) for k in ("images", "fractured")]
+        rows.append((side, *counts, count, _counted(_at(card, "parts", side, "parts"))))
     return Table("Data", names, rows)
+
+
+def people(card: Mapping[str, object]) -> Table:
+    """Who is in each part of the data, by images; `search.demographics` counts."""
+    known = [_at(card, "parts", side, "attributes") for side in SIDES]
+    names = [n for told in known if isinstance(told, Mapping) for n in told]
+    rows = [
+        (str(name), *(_grouped(_at(told, name)) for told in known))
+        for name in dict.fromkeys([*PERSONAL, *names])
+    ]
+    return Table("Who the data show", ("Attribute", *SIDES), rows)
 
 
 def subgroups(version: ModelVersion) -> Table:
@@ -187,6 +196,17 @@ def _counted(value: object) -> str:
     if not isinstance(value, Mapping) or not value:
         return NOT_MEASURED
     return ", ".join(f"{name} {_number(count)}" for name, count in value.items())
+
+
+def _grouped(attribute: object) -> str:
+    """An attribute as "F 12, M 9, missing 3"; missing everywhere is not measured."""
+    groups, missing = _at(attribute, "groups"), figure(_at(attribute, "missing"))
+    if not isinstance(groups, list) or not groups:
+        return NOT_MEASURED
+    told = [
+        f"{_at(group, 'group')} {_number(_at(group, 'images'))}" for group in groups
+    ]
+    return ", ".join(told + ([f"missing {missing}"] if missing else []))
 
 
 def _epochs(card: Mapping[str, object]) -> list[Mapping[str, object]]:

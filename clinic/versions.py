@@ -111,7 +111,11 @@ def _about(version: ModelVersion) -> dict[str, object]:
         "others": others,
         "blockers": registry.blockers(version),
         "facts": cards.facts(version),
-        "tables": [cards.data(version.card), cards.subgroups(version)],
+        "tables": [
+            cards.data(version.card),
+            cards.people(version.card),
+            cards.subgroups(version),
+        ],
         "curves": cards.curves(version),
         "events": events.select_related("actor").order_by("-pk"),
     } | _in_the_shadow(version)

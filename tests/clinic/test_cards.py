@@ -51,6 +51,10 @@ def test_an_empty_card_says_not_measured_everywhere(version):
     values = set(told(version).values())
     assert values == {"not measured", "not stated"}
     assert {cell for row in cards.data({}).rows for cell in row[1:]} == {"not measured"}
+    assert cards.people({}).rows == [
+        ("age", *["not measured"] * 3),
+        ("sex", *["not measured"] * 3),
+    ]
     assert cards.subgroups(version).rows == []
     assert cards.curves(version) is None
     assert cards.auroc({}) == "not measured"
@@ -82,6 +86,20 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert [row[:2] for row in rows] == [("sex F", "20"), ("sex M", "20")]
 
 
+def test_who_the_data_show_is_told_with_those_of_whom_nothing_is_known():
+    groups = [{"group": "F", "images": 12}, {"group": "M", "images": 9}]
+    sex = {"known": 21, "missing": 3, "groups": groups}
+    age = {"known": 0, "missing": 24, "groups": []}
+    part = {"attributes": {"maker": {"groups": groups[:1]}, "sex": sex, "age": age}}
+    found = cards.people({"parts": {"training": part}}).rows
+    rest = ["not measured"] * 2
+    assert found == [
+        ("age", "not measured", *rest),
+        ("sex", "F 12, M 9, missing 3", *rest),
+        ("maker", "F 12", *rest),
+    ]
+
+
 def test_the_curve_has_a_point_an_epoch(version):
     version.card = {
         "history": [
@@ -110,11 +128,13 @@ def test_shipped_cards_tell_what_they_must(version, path):
     assert cards.data(version.card).rows[0][1] != "not measured"
 
 
+ODD = {"training": {"attributes": {"sex": {"groups": [3, None], "missing": "x"}}}}
 KEYS = ("parts", "test", "holdout", "history", "plan", "data", "pointing", "limits")
 
 
-@pytest.mark.parametrize("odd", [*HOSTILE, 3, None, [], [3], {}, {"training": 3}])
+@pytest.mark.parametrize("odd", [*HOSTILE, 3, None, [], [3], {}, {"training": 3}, ODD])
 def test_a_card_that_holds_anything_is_still_a_page(version, odd):
     version.card = dict.fromkeys(KEYS, odd)
     assert told(version)
-    cards.data(version.card), cards.subgroups(version), cards.curves(version)
+    cards.data(version.card), cards.people(version.card)
+    cards.subgroups(version), cards.curves(version)
