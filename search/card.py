@@ -16,7 +16,7 @@ from torch import nn
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.runtime import compiled
-from search import data, demographics, pointing
+from search import data, dataset, demographics, pointing
 from search.data import Example
 from search.parts import Parts
 
@@ -54,10 +54,12 @@ class Judged:
 def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
     """The part of a card that is known before the training."""
     everybody = demographics.rows_of(images)
+    source = FRACATLAS if images.name == "fracatlas" else {"name": images.name}
+    found = [*parts.training, *parts.validation, *parts.test]
     return {
         "name": name,
         "intended_use": INTENDED_USE,
-        "data": FRACATLAS if images.name == "fracatlas" else {"name": images.name},
+        "data": source | {"digest": dataset.digest(images, found)},
         "parts": {
             side: data.demography(found) | {"attributes": _attributes(found, everybody)}
             for side, found in vars(parts).items()

@@ -81,6 +81,15 @@ def verify(folder: Path) -> dict[str, object]:
     return found
 
 
+def digest(folder: Path, found: Sequence[Example]) -> str:
+    """What a card calls the data by: the manifest's digest where they were frozen,
+    else one over every picture, label and side of `found`."""
+    if (folder / MANIFEST).exists():
+        return str(_read(folder).get("digest", ""))
+    pictures = {_name(folder, e.image): _sha256(e.image) for e in found}
+    return str(_content(folder, pictures, found)["digest"])
+
+
 def sides(found: Sequence[Example]) -> dict[str, str]:
     """Patient -> the side that training, choosing and judging put them on."""
     parts = Parts.of(found)
@@ -90,10 +99,16 @@ def sides(found: Sequence[Example]) -> dict[str, str]:
 
 
 def _measured(folder: Path) -> dict[str, object]:
-    found = table(folder)
+    files = {name: _sha256(folder / name) for name in _counted(folder)}
+    return _content(folder, files, table(folder))
+
+
+def _content(
+    folder: Path, files: Mapping[str, str], found: Sequence[Example]
+) -> dict[str, object]:
     content: dict[str, object] = {
         "version": VERSION,
-        "files": {name: _sha256(folder / name) for name in _counted(folder)},
+        "files": files,
         "labels": {_name(folder, e.image): e.label for e in found},
         "split": sides(found),
     }

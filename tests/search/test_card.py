@@ -21,12 +21,18 @@ def judged(folder, labels, logits):
     return Judged(found, np.array(logits))
 
 
-def test_it_tells_who_each_side_is(tmp_path):
+def test_it_tells_what_the_data_are_and_who_each_side_is(tmp_path):
     rows = [f"{i}.png,{i % 2},s{i},p{i},{'FM'[i % 2]},{i}" for i in range(40)]
     table = "\n".join(["image,label,study,patient,sex,age", *rows])
     (tmp_path / "examples.csv").write_text(table)
+    for i in range(40):
+        (tmp_path / f"{i}.png").write_bytes(bytes([i]))
     sides = Parts.of(examples(tmp_path))
-    told = origin("x", tmp_path, sides)["parts"]
+    card = origin("x", tmp_path, sides)
+    told = card["parts"]
+    assert origin("x", tmp_path, sides)["data"] == card["data"]
+    (tmp_path / "7.png").write_bytes(b"another")
+    assert origin("x", tmp_path, sides)["data"] != card["data"]
     for side, found in vars(sides).items():
         sexes = {
             group["group"]: group["images"]

@@ -104,6 +104,11 @@ def test_the_split_is_that_of_training(built):
         }
 
 
+def test_a_card_calls_it_by_the_digest_it_was_frozen_with(built):
+    manifest = json.loads((built / dataset.MANIFEST).read_text())
+    assert dataset.digest(built, examples(built)) == manifest["digest"]
+
+
 def test_the_digest_does_not_depend_on_where_the_folder_lies(built, folder):
     (folder / "report.txt").write_text("no part of it")
     assert freeze(folder)["digest"] == verify(built)["digest"]
