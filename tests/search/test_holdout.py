@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
+from inference.artifact import Spec
+from inference.networks import ARCHS
+from inference.preprocess import Recipe
+from search.card import Judged
+from search.card import holdout as written
 from search.evaluate import auroc
+from search.example import Example
 from search.holdout import (
     Case,
     Measured,
@@ -68,6 +74,21 @@ class TestACard:
         cases = card()["holdout"]["cases"]
         cases[0]["probability"] = chance
         assert "no probability" in measured("odd", 0.5, card(cases=cases)).trouble
+
+
+def test_what_a_training_writes_is_what_the_gate_reads(tmp_path):
+    found = [
+        Example(tmp_path / f"{n}.png", n % 2, f"s{n // 2}", f"p{n // 4}", part="wrist")
+        for n in range(8)
+    ]
+    spec = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5)
+    told = written(Judged(found, np.linspace(-1, 1, 8)), spec)
+    read = measured("x", 0.5, {"holdout": told})
+    assert read.trouble == "" and read.digest == told["digest"]
+    assert [(c.id, c.study, c.patient, c.label) for c in read.cases] == [
+        (e.image.name, e.study, e.patient, e.label) for e in found
+    ]
+    assert read.cases[-1].probability == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
 
 
 @pytest.fixture
