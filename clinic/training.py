@@ -18,7 +18,7 @@ from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
-from search import card, data, exam, run, samples
+from search import card, contest, data, exam, run, samples
 from search.parts import Parts
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
@@ -242,3 +242,12 @@ def _failed(job: Job, reason: str) -> None:
         jobs.fail(job=job, reason=reason)
     except jobs.ClaimLost:
         log.info("job %d was taken away before it failed: %s", job.pk, reason)
+
+
+def compare(
+    *, folders: Sequence[Path], images: Path
+) -> tuple[list[dict[str, object]], str]:
+    """Artifacts on the test part of `images`: as JSON, and as a table to read."""
+    work = Path(settings.DATA_ROOT, "training")
+    rows = list(contest.rows(folders, images, work))
+    return [row.to_json() for row in rows], contest.table(rows)

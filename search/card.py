@@ -7,17 +7,20 @@ the test part with the probability that this model gave it.
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
+from inference.aggregate import AGGREGATIONS
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.runtime import compiled
 from search import data, dataset, demographics, pointing
 from search.data import Example
+from search.evaluate import Report, report
 from search.parts import Parts
 
 INTENDED_USE = (
@@ -81,6 +84,7 @@ def measured(network: nn.Module, spec: Spec, judged: Judged) -> dict[str, object
     shown = pointing.card(network, spec, judged.examples)
     return {
         "test_images": sorted(example.image.name for example in judged.examples),
+        "test_by_study": asdict(by_study(judged, spec)),
         "pointing": shown,
         "holdout": holdout(judged, spec)
         | {
@@ -102,12 +106,33 @@ def holdout(judged: Judged, spec: Spec) -> dict[str, object]:
             "patient": example.patient,
             "label": example.label,
             "probability": round(float(score), 6),
-            "subgroups": {"part": example.part} if example.part else {},
+            "subgroups": _subgroups(example),
         }
         for example, score in zip(judged.examples, scores, strict=True)
     ]
     known = json.dumps(sorted([case["id"], case["label"]] for case in cases))
     return {"digest": hashlib.sha256(known.encode()).hexdigest(), "cases": cases}
+
+
+def by_study(judged: Judged, spec: Spec) -> Report:
+    """A study scores as the model aggregates its images; it is fractured if one is."""
+    inside = defaultdict(list)
+    for i, example in enumerate(judged.examples):
+        inside[example.study].append(i)
+    chances = probability(judged.logits, spec.temperature)
+    aggregate = AGGREGATIONS[spec.aggregation]
+    scores = [
+        aggregate(chances[members].tolist(), spec.threshold).probability
+        for members in inside.values()
+    ]
+    labels = [judged.labels[members].max() for members in inside.values()]
+    patients = [judged.patients[members[0]] for members in inside.values()]
+    return report(np.array(labels), np.array(scores), patients, spec.threshold)
+
+
+def _subgroups(example: Example) -> dict[str, str]:
+    known = dict(example.traits) | {"part": example.part}
+    return {name: value for name, value in known.items() if value}
 
 
 def milliseconds(network: nn.Module, spec: Spec, rounds: int = 15) -> float:

@@ -80,7 +80,9 @@ def _fracatlas(folder: Path) -> list[Example]:
     is guessed (search/studies.py). Labels remain those of the image.
     """
     boxes = _coco_boxes(folder / "fractures_coco.json")
-    study = _fracatlas_studies(folder)
+    known = _fracatlas_rows(folder)
+    study = studies(known)
+    traits = {row["image_id"]: _traits(row) for row in known}
     return [
         Example(
             image=folder / "images" / row["folder"] / row["image_id"],
@@ -90,17 +92,25 @@ def _fracatlas(folder: Path) -> list[Example]:
             group=row["neardup_group"],
             part=_part(row),
             boxes=tuple(boxes[row["image_id"]]),
+            traits=traits[row["image_id"]],
         )
-        for row in rows(folder / "split_info.csv")
+        for row in known
         if row["truncated"] == "0" and row["dup_flag"] != "crosslabel_dup"
     ]
 
 
-def _fracatlas_studies(folder: Path) -> dict[str, str]:
-    """Image id -> study; both tables know something of every image."""
+def _fracatlas_rows(folder: Path) -> list[dict[str, str]]:
+    """What both tables know of every image."""
     published = {row["image_id"]: row for row in rows(folder / "dataset.csv")}
     split_info = rows(folder / "split_info.csv")
-    return studies(published[row["image_id"]] | row for row in split_info)
+    return [published[row["image_id"]] | row for row in split_info]
+
+
+def _traits(row: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """FracAtlas names metal "hardware", and may call an image several views."""
+    views = [view for view in ("frontal", "lateral", "oblique") if row[view] == "1"]
+    metal = "yes" if row["hardware"] == "1" else "no"
+    return (("metal", metal), ("view", " and ".join(views) or "unknown"))
 
 
 def _part(row: dict[str, str]) -> str:

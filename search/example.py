@@ -19,7 +19,8 @@ class Example:
     where nobody is named (FracAtlas), the block of consecutive images. group:
     near-duplicates of one another share it; "" where there are none. part: body
     part. boxes: where the fractures are, if anybody marked them. weight: how much
-    the label counts in training, in (0, 1].
+    the label counts in training, in (0, 1]. traits: (name, value) of what else is
+    known of it: whether it shows metal, the view.
     """
 
     image: Path
@@ -30,6 +31,7 @@ class Example:
     part: str = ""
     boxes: tuple[Box, ...] = ()
     weight: float = 1.0
+    traits: tuple[tuple[str, str], ...] = ()
 
 
 def table(folder: Path) -> list[Example]:

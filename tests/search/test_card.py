@@ -6,7 +6,7 @@ import pytest
 from inference.artifact import Spec
 from inference.networks import ARCHS
 from inference.preprocess import Recipe
-from search.card import Judged, holdout, origin
+from search.card import Judged, by_study, holdout, origin
 from search.data import Example, examples
 from search.parts import Parts
 
@@ -15,7 +15,14 @@ SPEC = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5, temperature=2
 
 def judged(folder, labels, logits):
     found = [
-        Example(folder / f"{i}.png", label, f"s{i}", f"p{i // 2}", part="wrist")
+        Example(
+            folder / f"{i}.png",
+            label,
+            f"s{i // 2}",
+            f"p{i // 2}",
+            part="wrist",
+            traits=(("metal", "no"), ("view", "")),
+        )
         for i, label in enumerate(labels)
     ]
     return Judged(found, np.array(logits))
@@ -48,10 +55,10 @@ def test_the_holdout_names_every_case_with_its_probability(tmp_path):
     assert first.pop("probability") == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
     assert first == {
         "id": "1.png",
-        "study": "s1",
+        "study": "s0",
         "patient": "p0",
         "label": 1,
-        "subgroups": {"part": "wrist"},
+        "subgroups": {"part": "wrist", "metal": "no"},
     }
 
 
@@ -60,3 +67,9 @@ def test_the_digest_is_of_who_and_what_is_true_not_of_what_a_model_says(tmp_path
     assert holdout(judged(tmp_path, [0, 1, 1], [5, 5, 5]), SPEC)["digest"] == one
     assert holdout(judged(tmp_path, [0, 1, 0], [0, 2, -2]), SPEC)["digest"] != one
     assert holdout(judged(tmp_path, [0, 1], [0.0, 2.0]), SPEC)["digest"] != one
+
+
+def test_a_study_is_as_fractured_as_its_worst_image(tmp_path):
+    report = by_study(judged(tmp_path, [0, 1, 0, 0], [-3.0, 3.0, -1.0, -2.0]), SPEC)
+    assert (report.cases, report.fractured) == (2, 1)
+    assert report.confusion == {"tp": 1, "fp": 0, "fn": 0, "tn": 1}

@@ -17,8 +17,6 @@ from clinic import audit, registry
 from clinic.models import ModelVersion
 from clinic.permissions import ADMINISTRATOR, RADIOLOGIST
 
-FIRST_IN_SERVICE = "resnet18"
-
 
 class Command(BaseCommand):
     help = "Make roles, users and shipped models ready; safe to run again."
@@ -58,6 +56,6 @@ class Command(BaseCommand):
                 "(manage.py train), registered and promoted."
             )
             return
-        first = [v for v in shipped if v.name == FIRST_IN_SERVICE] or shipped
+        first = [v for v in shipped if v.name == settings.FIRST_MODEL] or shipped
         registry.promote(version=first[0], by=None, reason="first in service")
         self.stdout.write(f"In service: {first[0].name} ({first[0].digest[:12]})")

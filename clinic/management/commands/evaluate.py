@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference.artifact import DamagedArtifact
@@ -15,7 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--model",
-            default="squeezenet",
+            default=settings.FIRST_MODEL,
             metavar="DIGEST",
             help="beginning of a digest, or the name of a shipped model",
         )

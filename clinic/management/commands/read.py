@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
         parser.add_argument(
             "--model",
-            default="resnet18",
+            default=settings.FIRST_MODEL,
             metavar="DIGEST",
             help="beginning of a digest, or the name of a shipped model",
         )

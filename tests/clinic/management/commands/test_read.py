@@ -19,7 +19,7 @@ KEYS += ["views", "milliseconds"]
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
     root = tmp_path_factory.mktemp("shipped")
-    tiny.save(root / "resnet18")
+    tiny.save(root / configured.FIRST_MODEL)
     return root
 
 
@@ -121,12 +121,12 @@ class TestModels:
     ):
         spec = replace(tiny.SPEC, threshold=0.75)
         digest = tiny.save(settings.MODEL_ROOT / "other", spec)
-        there = artifact.digest(shipped / "resnet18")
-        assert self.thresholds(folder, "resnet18", there, there[:8]) == {0.5}
+        there = artifact.digest(shipped / settings.FIRST_MODEL)
+        assert self.thresholds(folder, settings.FIRST_MODEL, there, there[:8]) == {0.5}
         assert self.thresholds(folder, "other", digest[:10]) == {0.75}
 
     def test_unknown_ones_are_told_with_those_there_are(self, folder):
-        with pytest.raises(CommandError, match=r"'vgg'.*resnet18 \("):
+        with pytest.raises(CommandError, match=rf"'vgg'.*{configured.FIRST_MODEL} \("):
             read(folder, "--model", "vgg")
 
     def test_what_fits_several_is_refused(self, folder, settings):

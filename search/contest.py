@@ -1,0 +1,148 @@
+"""Models side by side on the same held-out part: the thesis's table on our data.
+
+Not by what their cards say: every model reads every case again, here and now.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inference import artifact
+from inference.artifact import Spec
+from inference.calibrate import probability
+from search import data
+from search.card import Judged, by_study, milliseconds
+from search.evaluate import Interval, Report, report
+from search.parts import Parts
+from search.run import judge
+from search.samples import prepare
+
+SPECIFICITY = 0.9  # at which sensitivities are compared
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model. without_metal: of the images known to show no osteosynthesis, None
+    where nobody says. madds: multiply-adds of one view. milliseconds: CPU time of
+    one view, compiled."""
+
+    model: str
+    digest: str
+    instance: Report
+    study: Report
+    sensitivity_at_specificity: float
+    without_metal: Report | None
+    parameters: int
+    madds: int
+    milliseconds: float
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
+    """A row for every artifact, each as soon as it is measured."""
+    test = Parts.of(data.examples(images)).test
+    for folder in folders:
+        spec, network = artifact.load_spec(folder), artifact.load_network(folder)
+        views, _ = prepare(test, spec.recipe, work)
+        judged = judge(network, views, test, spec.recipe)
+        yield Row(
+            model=spec.name,
+            digest=artifact.digest(folder),
+            instance=_report(judged, spec),
+            study=by_study(judged, spec),
+            sensitivity_at_specificity=sensitivity(judged.labels, judged.logits),
+            without_metal=_without_metal(judged, spec),
+            parameters=sum(weight.numel() for weight in network.parameters()),
+            madds=madds(network, (1, 1, spec.recipe.height, spec.recipe.width)),
+            milliseconds=milliseconds(network, spec),
+        )
+
+
+def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Of the fractured, the share above all but a tenth of the sound; nan if a
+    class is missing."""
+    sound, broken = np.sort(scores[labels == 0]), scores[labels == 1]
+    if not len(sound) or not len(broken):
+        return float("nan")
+    allowed = int(np.floor((1 - SPECIFICITY) * len(sound) + 1e-9))
+    return float(np.mean(broken > sound[len(sound) - 1 - allowed]))
+
+
+def madds(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-adds of the weighted layers for an input of `shape`."""
+    counted = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor], result: Tensor) -> None:
+        nonlocal counted
+        counted += result.numel() * layer.weight[0].numel()
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return counted
+
+
+def table(found: Sequence[Row]) -> str:
+    """Markdown, for a person."""
+    head = (
+        "model",
+        "AUROC image",
+        "AUROC study",
+        "accuracy image",
+        "accuracy study",
+        f"sens. at {SPECIFICITY:.0%} spec.",
+        "study tp/fp/fn/tn",
+        "without metal",
+        "parameters",
+        "MAdds",
+        "ms",
+    )
+    lines = [head, ["---"] * len(head), *map(_cells, found)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        f"{row.model} `{row.digest[:8]}`",
+        _told(row.instance.auroc),
+        _told(row.study.auroc),
+        _told(row.instance.accuracy),
+        _told(row.study.accuracy),
+        f"{row.sensitivity_at_specificity:.3f}",
+        "/".join(str(count) for count in row.study.confusion.values()),
+        _told(row.without_metal.auroc) if row.without_metal else "unknown",
+        f"{row.parameters / 1e6:.2f} M",
+        f"{row.madds / 1e9:.2f} G",
+        f"{row.milliseconds:.1f}",
+    ]
+
+
+def _told(found: Interval | None) -> str:
+    if found is None:
+        return "not measurable"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _report(judged: Judged, spec: Spec) -> Report:
+    scores = probability(judged.logits, spec.temperature)
+    return report(judged.labels, scores, judged.patients, spec.threshold)
+
+
+def _without_metal(judged: Judged, spec: Spec) -> Report | None:
+    said = [dict(example.traits).get("metal") for example in judged.examples]
+    bare = np.array([metal == "no" for metal in said])
+    if not bare.any():
+        return None
+    kept = [e for e, chosen in zip(judged.examples, bare, strict=True) if chosen]
+    return _report(Judged(kept, judged.logits[bare]), spec)

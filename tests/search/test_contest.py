@@ -1,0 +1,56 @@
+"""Models side by side: figures that can be worked out by hand."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from inference import artifact
+from inference.artifact import Spec
+from inference.networks import Arch, build
+from inference.preprocess import Recipe
+from search import contest
+from search.parts import Parts
+from tests.search.test_run import folder_of_phantoms
+
+RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
+TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))))
+
+
+@pytest.mark.parametrize(
+    ("broken", "share"),
+    [([1, 2, 3], 1.0), ([0.95, 0.85, 0.5], 2 / 3), ([0.0, 0.1, 0.2], 0.0)],
+)
+def test_sensitivity_where_nine_in_ten_sound_are_right(broken, share):
+    sound = np.arange(10) / 10  # one of the ten may be wrong: 0.9
+    labels = np.array([0] * 10 + [1] * 3)
+    scores = np.array([*sound, *broken])
+    assert contest.sensitivity(labels, scores) == pytest.approx(share)
+
+
+def test_multiply_adds_of_a_convolution_and_a_dense_layer():
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 6 * 8, 1)
+    )
+    assert contest.madds(network, (1, 1, 8, 10)) == 4 * 6 * 8 * 9 + 4 * 6 * 8
+
+
+def test_every_model_has_a_row_on_the_same_cases(tmp_path):
+    images = folder_of_phantoms(tmp_path / "phantoms", 40)
+    folders = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        spec = Spec(f"tiny-{seed}", TINY, RECIPE, "alo", threshold=0.5)
+        artifact.save(tmp_path / spec.name, spec, build(TINY).state_dict(), {})
+        folders.append(tmp_path / spec.name)
+    rows = list(contest.rows(folders, images, tmp_path / "work"))
+    test = Parts.of(contest.data.examples(images)).test
+    assert {row.instance.cases for row in rows} == {len(test)}
+    assert {row.study.cases for row in rows} == {len({e.study for e in test})}
+    assert [row.model for row in rows] == ["tiny-0", "tiny-1"]
+    assert {row.without_metal for row in rows} == {None}  # nobody says
+    assert json.dumps([row.to_json() for row in rows])
+    table = contest.table(rows)
+    assert table.count("\n") == 3
+    assert f"{rows[0].instance.accuracy.value:.3f}" in table
