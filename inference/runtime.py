@@ -1,8 +1,8 @@
 """From a network to the fastest form of it on this machine that gives its numbers.
 
 Candidates are OpenVINO in bfloat16 and in single precision, and torch itself. Each
-reads two probes; what differs from plain torch by more than TOLERANCE is out, the
-fastest of the others serves.
+reads a few probes; what differs there from plain torch by more than half of TOLERANCE
+is out, for other images may differ more. The fastest of the others serves.
 """
 
 import logging
@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 
-import cv2
 import numpy as np
 import openvino as ov
 import torch
 from torch import nn
 
+from inference import preprocess
 from inference.artifact import Spec
-from inference.preprocess import Recipe, View, tensor
+from inference.phantom import phantom
+from inference.preprocess import Recipe
 
 TOLERANCE = 0.05  # in logits: a probability differs by at most 0.0125
 
@@ -55,7 +56,7 @@ def compiled(network: nn.Module, spec: Spec) -> Compiled:
     for candidate in _candidates(network, probes):
         logits, seconds = _trial(candidate, probes)
         off = float(np.abs(logits - wanted).max())
-        if not off <= TOLERANCE:
+        if not off <= TOLERANCE / 2:
             log.warning("%s is off by %.3f logits: not used", candidate.backend, off)
         elif seconds < fastest:
             best, fastest = candidate, seconds
@@ -128,15 +129,9 @@ def _trial(candidate: Compiled, probes: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _probes(recipe: Recipe) -> np.ndarray:
-    """Two bright limbs with grain on black, one of them crossed by a dark line."""
-    size = recipe.height, recipe.width
-    rows, columns = np.mgrid[: recipe.height, : recipe.width]
-    across = (columns / recipe.width - 0.5) * 8
-    limb = 190 * np.exp(-(across**2)) * (1 - 0.3 * rows / recipe.height)
-    grain = cv2.GaussianBlur(np.random.default_rng(5).normal(0, 24, size), (0, 0), 1.5)
-    line = 90 * np.exp(-((((rows - columns / 3) / recipe.height - 0.4) * 60) ** 2))
-    pictures = [limb + grain, limb + grain - line]
-    views = [
-        View(p.clip(0, 255).astype(np.uint8), np.eye(2, 3), False, "") for p in pictures
-    ]
-    return tensor(views, recipe)
+    """Phantoms as the network would see them. On simpler pictures half a mantissa
+    leads less astray than on radiographs."""
+    looks = {}, {"fractured": True}, {"metal": True}, {"cast": True}
+    frames = [phantom(seed, **look).pixels >> 4 for seed, look in enumerate(looks)]
+    seen = [preprocess.views(f.astype(np.uint8), recipe)[0] for f in frames]
+    return preprocess.tensor(seen, recipe)
