@@ -19,7 +19,7 @@ PAGE = 50  # studies
 SHOWN = {
     "open": "without a verdict",
     "judged": "with a verdict",
-    "disputed": "disputed: to be adjudicated",
+    "disputed": "disputed",
     "all": "all",
 }
 SHOW = {

@@ -5,8 +5,10 @@ import re
 from playwright.sync_api import expect
 
 from clinic.models import Review
+from clinic.review import submit
 from tests.browser.scenes import images_of
 from tests.browser.screen import open_study, ready
+from tests.clinic.factories import make_user
 
 
 def test_a_study_is_judged_by_keyboard_alone_and_the_next_one_opens(
@@ -178,3 +180,43 @@ def test_an_administrator_sees_but_does_not_judge(page, sign_in, scene):
     page.keyboard.press("f")
     page.keyboard.press("Enter")
     assert not Review.objects.exists()
+
+
+def test_a_disagreement_is_found_in_the_worklist_and_settled_by_a_third(
+    page, server, sign_in, scene, shot
+):
+    study = scene.phantom(1, waited=30, probability=0.9)
+    for number, verdict in enumerate(("fracture", "no_fracture")):
+        reader = make_user("radiologist", name=f"reader{number}")
+        submit(prediction=study.prediction, radiologist=reader, verdict=verdict)
+    user = sign_in()
+    page.get_by_role("link", name="1 to be adjudicated").click()
+    expect(page.locator(f"#study-{study.pk}")).to_contain_text("radiologists disagree")
+    shot("worklist-disputed")
+    open_study(page, study, panes=2)
+    expect(page.get_by_text("Radiologists disagree on this study.")).to_be_visible()
+    shot("study-disputed")
+    page.get_by_label("Settle the disagreement").check()
+    page.keyboard.press("f")
+    page.get_by_role("button", name="Record and open next").click()
+    page.wait_for_url(f"{server}/")
+    study.refresh_from_db()
+    assert not study.disputed
+    settled = Review.objects.latest("pk")
+    assert (settled.radiologist, settled.adjudicates) == (user, True)
+
+
+def test_an_overlay_seen_before_the_page_was_opened_anew_was_seen(
+    page, server, sign_in, scene
+):
+    study = scene.phantom(1, waited=30, probability=0.9)
+    scene.explain(study.prediction)
+    sign_in()
+    open_study(page, study, panes=2)
+    page.keyboard.press("l")
+    page.wait_for_timeout(600)
+    open_study(page, study, panes=2)
+    page.keyboard.press("f")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{server}/")
+    assert Review.objects.get().overlay_shown

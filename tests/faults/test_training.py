@@ -1,6 +1,7 @@
 """A real training worker, killed in the middle of a job."""
 
 import json
+import time
 
 import pytest
 
@@ -48,3 +49,52 @@ def test_a_killed_training_goes_on_in_another_worker(on_sqlite):
     assert f"epoch {EPOCHS}:" in on_sqlite.log("successor")
     stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
     assert on_sqlite.rows(stages) == [("active",), ("candidate",)]
+
+
+MAKE = """
+from clinic.models import Job
+from tests.clinic.factories import make_job, make_user
+administrator = make_user("administrator")
+for _ in range(2):
+    make_job(by=administrator)
+"""
+CLAIM = """
+import time
+from clinic import jobs
+time.sleep(max(0, START - time.time()))
+print("had", [pk for pk in PKS if jobs.claim(pk=pk)], flush=True)
+"""
+HANG = """
+import time
+from clinic import jobs
+from clinic.models import Job
+from django.contrib.auth.models import User
+held = jobs.claim(pk=Job.objects.order_by("pk").first().pk)
+with jobs.alive(held):
+    jobs.cancel(job=held, by=User.objects.first())
+    time.sleep(60)
+print("outlived its claim", flush=True)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_of_many_workers_one_gets_one_job(installation):
+    assert installation.script(MAKE, "make").wait(60) == 0, installation.log("make")
+    pks = [row[0] for row in installation.rows("SELECT id FROM clinic_job")]
+    code = CLAIM.replace("START", str(time.time() + 12)).replace("PKS", str(pks))
+    names = [f"claim-{n}" for n in range(4)]
+    for process in [installation.script(code, name) for name in names]:
+        assert process.wait(60) == 0
+    had = [installation.log(name).split("had ")[1].strip() for name in names]
+    assert sorted(had) == [f"[{pks[0]}]", "[]", "[]", "[]"]
+    assert installation.count("clinic_job", "state = 'running'") == 1
+
+
+@pytest.mark.timeout(120)
+def test_work_that_is_stuck_after_its_job_was_taken_ends_with_its_process(installation):
+    installation.env["OSTEON_LEASE_SECONDS"] = "1"
+    assert installation.script(MAKE, "make").wait(60) == 0, installation.log("make")
+    assert installation.script(HANG, "hang").wait(40) == 1
+    assert "outlived" not in installation.log("hang")
+    assert "goes on though it was taken away" in installation.log("hang")
+    assert installation.count("clinic_job", "state = 'cancelled'") == 1
