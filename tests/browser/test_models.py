@@ -122,6 +122,8 @@ def test_promote_with_a_reason_and_back_with_one_click(
     expect(page.locator(".message")).to_contain_text("is in service")
     assert (stage(better), stage(serving)) == ("active", "retired")
     open_models(page)
+    sound(page)
+    shot("models-rollback")
     page.get_by_role("button", name="Roll back to this").click()
     expect(page.locator(".message")).to_contain_text("is back in service")
     assert (stage(better), stage(serving)) == ("retired", "active")
