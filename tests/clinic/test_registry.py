@@ -332,7 +332,8 @@ class TestBootstrap:
 
         return run
 
-    def test_roles_users_and_the_first_model(self, bootstrap, shipped):
+    def test_roles_users_and_the_first_model(self, bootstrap, shipped, settings):
+        settings.FIRST_MODEL = "resnet18"
         shipped("a-candidate")
         shipped("resnet18")
         printed = bootstrap("--radiologist", "ada")
