@@ -1,7 +1,7 @@
 """Every study and image accounted for: among the rows, and against the PACS.
 
-received = read + not ours + unreadable + failed + waiting. A final state without
-the prediction that justifies it counts nowhere, and the sum shows it.
+received = read + abstained + not ours + unreadable + failed + waiting. A final state
+without the prediction that justifies it counts nowhere, and the sum shows it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from clinic.models import ImageReading, Instance, Prediction, Study
 from clinic.pacs import GoneFromPacs, Pacs
 
 PENDING = ("receiving", "waiting", "reading")
-ANSWERED = ("read", "not_ours", "unreadable")
+ANSWERED = ("read", "abstained", "not_ours", "unreadable")
 TOGETHER = 500  # identifiers looked up in one query
 
 

@@ -188,6 +188,8 @@ def _keep(
         probability=reading.probability,
         threshold=reading.threshold,
         flagged=reading.flagged,
+        confident_from=reading.confident_from,
+        confident=reading.confident,
         aggregation=reading.aggregation,
         milliseconds=reading.milliseconds,
         explanation=Explanation.WAITING
@@ -195,7 +197,7 @@ def _keep(
         else Explanation.NONE,
     )
     _keep_images(prediction, instances, reading)
-    for column in ("state", "code", "reason", "probability", "flagged"):
+    for column in ("state", "code", "reason", "probability", "flagged", "confident"):
         setattr(study, column, getattr(prediction, column))
     study.lease_until = None
     study.save()

@@ -46,7 +46,8 @@ class PredictionSerializer(serializers.ModelSerializer):
     class Meta:
         model = Prediction
         fields = ("pk", "revision", "state", "reason", "probability", "threshold")
-        fields += ("flagged", "aggregation", "model", "digest", "created")
+        fields += ("flagged", "confident_from", "confident", "code")
+        fields += ("aggregation", "model", "digest", "created")
         fields += ("superseded_at", "explanation", "explanation_words")
         fields += ("explanation_reason", "pointing")
 
@@ -103,10 +104,21 @@ class ImageSerializer(serializers.ModelSerializer):
         return shape | (_said(reading) if reading else _not_said(instance))
 
 
+def marking(reading: ImageReading) -> str:
+    """How an image is marked: confident (solid), suspicious (dotted) or not at all."""
+    chance, said = reading.probability, reading.prediction
+    if chance is None or said.threshold is None or chance < said.threshold:
+        return ""
+    surer = said.confident_from is not None and chance >= said.confident_from
+    return "confident" if surer else "suspicious"
+
+
 def _said(reading: ImageReading) -> dict:
     overlays = {o.method: OverlaySerializer(o).data for o in reading.overlays.all()}
     return {
         "state": NO_PICTURE if reading.code == NOT_AN_IMAGE else reading.state,
+        "code": reading.code,
+        "marking": marking(reading),
         "reason": reading.reason,
         "probability": reading.probability,
         "voted": reading.voted,
@@ -118,6 +130,8 @@ def _not_said(instance: Instance) -> dict:
     is_image = instance.role == Instance.Role.IMAGE
     return {
         "state": "waiting" if is_image else NO_PICTURE,
+        "code": "",
+        "marking": "",
         "reason": "" if is_image else instance.kind,
         "probability": None,
         "voted": False,
@@ -151,7 +165,8 @@ class StudySerializer(serializers.ModelSerializer):
 
 def _images(study: Study, prediction: Prediction | None) -> list[dict]:
     readings = ImageReading.objects.filter(prediction=prediction)
-    readings = readings.prefetch_related("overlays") if prediction else []
+    related = readings.select_related("prediction").prefetch_related("overlays")
+    readings = related if prediction else []
     instances = Instance.objects.filter(series__study=study).select_related("series")
     instances = instances.exclude(role=Instance.Role.OWN)
     instances = instances.order_by(

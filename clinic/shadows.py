@@ -138,7 +138,7 @@ def comparison(model: ModelVersion) -> Comparison:
     pairs = list(read.values_list(*shapes, "flagged"))
     points = [(before, after) for before, after, _, _ in pairs]
     differ = ~Q(flagged=F("prediction__flagged")) | ~Q(state=F("prediction__state"))
-    answered = rows.filter(state__in=[State.READ, State.NOT_OURS, State.UNREADABLE])
+    answered = rows.exclude(state__in=[State.WAITING, State.FAILED])
     discordant = answered.filter(differ).select_related("prediction__study")
     return Comparison(
         counts={words: states.count(state) for state, words in State.choices},

@@ -20,6 +20,7 @@ from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
 from search import card, contest, data, exam, run, samples
 from search.parts import Parts
+from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
 
@@ -72,6 +73,14 @@ def train(
     """Train without PACS and database; checkpoints stay under DATA_ROOT."""
     work = Path(settings.DATA_ROOT, "training")
     return run.run(network, plan, images, out, work, teacher=teacher, start=start)
+
+
+def calibrate(
+    *, folder: Path, images: Path, out: Path, uncertain: tuple[float, float]
+) -> Verdict:
+    """Operating points and limits of an artifact anew: see search.recalibrate."""
+    work = Path(settings.DATA_ROOT, "training")
+    return recalibrate(folder, images, work, out, uncertain)
 
 
 def examine(

@@ -36,6 +36,7 @@ SUMMARY = {
     "total": Count("pk"),
     "open": Count("pk", filter=Q(verdict="")),
     "flagged": Count("pk", filter=Q(verdict="", flagged=True)),
+    "abstained": Count("pk", filter=Q(verdict="", state="abstained")),
     "coming": Count("pk", filter=Q(state__in=["receiving", "waiting", "reading"])),
     "failed": Count("pk", filter=Q(state="failed", verdict="")),
     "disputed": Count("pk", filter=Q(disputed=True)),
@@ -175,7 +176,7 @@ def waiting(study: Study, now: datetime) -> str:
 def next_open(*, besides: list[int]) -> Study | None:
     """The first study in worklist order that waits for a verdict and can have one."""
     state = Study.State
-    answered = [state.READ, state.NOT_OURS, state.UNREADABLE]
+    answered = [state.READ, state.ABSTAINED, state.NOT_OURS, state.UNREADABLE]
     waiting = Study.objects.filter(verdict="", state__in=answered)
     return waiting.exclude(pk__in=besides).for_worklist().first()
 
@@ -198,6 +199,7 @@ SHOWS = (
     "notices",
     "probability",
     "flagged",
+    "confident",
     "verdict",
 )
 SHOWS += ("patient_name", "patient_id", "accession", "taken_on", "images", "waiting")

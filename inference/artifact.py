@@ -9,12 +9,14 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.aggregate import AGGREGATIONS
+from inference.doubt import Familiar, Limits
 from inference.preprocess import Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 SPEC, WEIGHTS, CARD = FILES = ("spec.json", "weights.safetensors", "card.json")
 PLAIN = {"name": str, "aggregation": str, "composite": str}
-NUMBERS = ("threshold", "temperature")
+NUMBERS = ("threshold", "confident", "temperature")
 
 
 class DamagedArtifact(Exception):
@@ -35,9 +37,11 @@ class DamagedArtifact(Exception):
 class Spec:
     """How a model reads: everything but the weights.
 
-    threshold: study probability, [0, 1], from which on a study is flagged.
-    temperature: divides the logits before the sigmoid. composite: the rule set of
-    `inference.explain` that suits the network.
+    threshold: study probability, [0, 1], from which on a study is flagged as
+    suspicious (high sensitivity). confident: from which on the finding is marked as
+    confident (high specificity); never below threshold. limits: when to say nothing
+    of an image. temperature: divides the logits before the sigmoid. composite: the
+    rule set of `inference.explain` that suits the network.
     """
 
     name: str
@@ -45,23 +49,30 @@ class Spec:
     recipe: Recipe
     aggregation: str
     threshold: float
+    confident: float = 1.0
     temperature: float = 1.0
     composite: str = "gamma"
+    limits: Limits = field(default_factory=Limits)
 
 
 def save(
-    folder: Path, spec: Spec, state: Mapping[str, "Tensor"], card: Mapping[str, object]
+    folder: Path,
+    spec: Spec,
+    state: Mapping[str, "Tensor"],
+    card: Mapping[str, object],
+    familiar: Familiar | None = None,
 ) -> str:
     """Write an artifact whole or not at all, replacing an older one; its digest.
 
-    Floating point weights are kept in half precision where they fit. ValueError:
-    weights or card hold a number that is not finite.
+    Floating point weights are kept in half precision where they fit. familiar:
+    needed by a spec that limits how unlike the training an image may be.
+    ValueError: weights or card hold a number that is not finite.
     """
-    from safetensors.torch import save as serialise
+    from inference import weights
 
     contents = {
         SPEC: _json(asdict(spec) | {"arch": spec.arch.to_json()}),
-        WEIGHTS: serialise({name: _compact(name, t) for name, t in state.items()}),
+        WEIGHTS: weights.written(state, familiar),
         CARD: _json(dict(card)),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -97,12 +108,37 @@ def load_card(folder: Path, digest: str | None = None) -> dict[str, object]:
 
 def load_network(folder: Path, digest: str | None = None) -> "nn.Module":
     """The network in float32, ready to read. Raises DamagedArtifact."""
+    from inference import weights
+
     contents = _trusted(folder, digest, SPEC, WEIGHTS)
-    network = _skeleton(folder, _spec(folder, contents[SPEC]))
-    state = _weights(folder, contents[WEIGHTS])
-    _match(folder, network.state_dict(), state)
-    network.load_state_dict(state, assign=True)
-    return network.eval()
+    spec = _spec(folder, contents[SPEC])
+    with _told(folder):
+        return weights.network(spec.arch, contents[WEIGHTS])
+
+
+def load_familiar(folder: Path, digest: str | None = None) -> Familiar | None:
+    """What the model was trained on looks like; None where it does not say.
+
+    Raises DamagedArtifact, also where the spec has a limit for it.
+    """
+    from inference import weights
+
+    contents = _trusted(folder, digest, SPEC, WEIGHTS)
+    spec = _spec(folder, contents[SPEC])
+    with _told(folder):
+        found = weights.familiar(contents[WEIGHTS])
+        if found is None and spec.limits.unlike:
+            raise ValueError("it does not say what the training looked like")
+    return found
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What is wrong with the weights, as what is wrong with the artifact."""
+    try:
+        yield
+    except ValueError as error:
+        raise DamagedArtifact(f"{folder.name}: {WEIGHTS}: {error}.") from error
 
 
 def _trusted(folder: Path, digest: str | None, *names: str) -> dict[str, bytes]:
@@ -153,9 +189,8 @@ def _spec(folder: Path, data: bytes) -> Spec:
     try:
         _exactly(value, {field.name for field in fields(Spec)}, "spec")
         _plain(value)
-        return Spec(
-            **value | {"arch": _arch(value["arch"]), "recipe": _recipe(value["recipe"])}
-        )
+        read = {"arch": _arch, "recipe": _recipe, "limits": _limits}
+        return Spec(**value | {key: make(value[key]) for key, make in read.items()})
     except ValueError as error:
         raise DamagedArtifact(f"{folder.name}: {SPEC}: {error}.") from error
 
@@ -176,6 +211,8 @@ def _plain(value: dict[str, object]) -> None:
         raise ValueError(f"unknown aggregation {value['aggregation']!r}")
     if not 0 <= value["threshold"] <= 1:
         raise ValueError(f"threshold {value['threshold']} is not in [0, 1]")
+    if not value["threshold"] <= value["confident"] <= 1:
+        raise ValueError(f"confident {value['confident']} is not in [threshold, 1]")
     if not value["temperature"] > 0:
         raise ValueError(f"temperature {value['temperature']} is not above 0")
 
@@ -187,10 +224,22 @@ def _typed(name: str, value: object, kind: type) -> None:
 
 
 def _recipe(value: object) -> Recipe:
-    _exactly(value, {field.name for field in fields(Recipe)}, "recipe")
-    for name, default in asdict(Recipe()).items():
-        _typed(f"recipe.{name}", value[name], type(default))
-    return Recipe(**value)
+    return Recipe(**_like(Recipe(), value, "recipe"))
+
+
+def _limits(value: object) -> Limits:
+    _like(Limits(), value, "limits")
+    if wrong := [name for name, number in value.items() if number < 0]:
+        raise ValueError(f"limits.{wrong[0]} is below 0")
+    return Limits(**value)
+
+
+def _like(pattern: Recipe | Limits, value: object, of: str) -> dict[str, object]:
+    """`value`, if it has the keys of `pattern` and values of the same types."""
+    _exactly(value, {field.name for field in fields(pattern)}, of)
+    for name, default in asdict(pattern).items():
+        _typed(f"{of}.{name}", value[name], type(default))
+    return value
 
 
 def _arch(value: object) -> "Arch":
@@ -202,61 +251,3 @@ def _arch(value: object) -> "Arch":
     if not isinstance(value["options"], dict):
         raise ValueError("the options of the arch are no JSON object")
     return Arch.from_json(value)
-
-
-def _compact(name: str, tensor: "Tensor") -> "Tensor":
-    """Half precision where it fits; integers (batch counters) as they are."""
-    tensor = tensor.detach().cpu().contiguous()
-    if not tensor.is_floating_point():
-        return tensor
-    if not tensor.isfinite().all():
-        raise ValueError(f"weights {name} are not finite")
-    half = tensor.half()
-    return half if half.isfinite().all() else tensor.float()
-
-
-def _skeleton(folder: Path, spec: Spec) -> "nn.Module":
-    """The network without memory for its weights, nor a draw of random numbers."""
-    import torch
-
-    from inference.networks import build
-
-    try:
-        with torch.device("meta"):
-            return build(spec.arch)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise DamagedArtifact(
-            f"{folder.name}: no {spec.arch.family} can be built with the options "
-            f"of {SPEC}: {error}."
-        ) from error
-
-
-def _weights(folder: Path, data: bytes) -> dict[str, "Tensor"]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        state = load(data)
-    except SafetensorError as error:
-        raise DamagedArtifact(
-            f"{folder.name}: {WEIGHTS} is damaged: {error}."
-        ) from error
-    for name, tensor in state.items():
-        if not tensor.isfinite().all():
-            raise DamagedArtifact(f"{folder.name}: weights {name} are not finite.")
-    return {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
-
-
-def _match(
-    folder: Path, wanted: Mapping[str, "Tensor"], state: Mapping[str, "Tensor"]
-) -> None:
-    for name in sorted(wanted.keys() | state.keys()):
-        expected, found = (
-            tuple(side[name].shape) if name in side else "none"
-            for side in (wanted, state)
-        )
-        if expected != found:
-            raise DamagedArtifact(
-                f"{folder.name}: weights {name} have shape {found}, "
-                f"the network wants {expected}."
-            )

@@ -14,25 +14,37 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from traceback import format_tb
 from typing import BinaryIO
 
+import numpy as np
 import torch
 from pydicom import Dataset
 from torch import nn
 
-from inference import anatomy, artifact, dicom, overlay, picture, preprocess
+from inference import anatomy, artifact, dicom, doubt, overlay, picture, preprocess
 from inference.aggregate import AGGREGATIONS
 from inference.artifact import DamagedArtifact, Spec
 from inference.calibrate import probability
 from inference.dicom import Frame, UnreadableFrame
+from inference.doubt import Familiar
 from inference.explain import COMPOSITES, EXPLAINERS, Explainer
 from inference.overlay import Overlay
 from inference.preprocess import View
+from inference.reading import (
+    NOT_OURS,
+    READ,
+    UNREADABLE,
+    ImageReading,
+    Reading,
+    ViewReading,
+    abstained,
+    verdict,
+)
 from inference.runtime import Compiled, compiled
 
-READ, NOT_OURS, UNREADABLE = "read", "not_ours", "unreadable"
 # Why an image is not for this reader; every other code is a failure to read it.
 STRANGERS = {"not_an_image", "own_result", "other_anatomy"}
 OURS = "Osteon"  # ManufacturerModelName of the results that we store
@@ -52,49 +64,6 @@ class Source:
 
     uid: str
     open: Callable[[], AbstractContextManager[BinaryIO]]
-
-
-@dataclass(frozen=True)
-class ViewReading:
-    """affine: (2, 3), frame pixel (x, y, 1) -> view pixel. probability: [0, 1]."""
-
-    affine: list[list[float]]
-    probability: float
-
-
-@dataclass(frozen=True)
-class ImageReading:
-    """state: read, not_ours or unreadable; code and reason say why, "" when read.
-
-    probability: the largest of its views'. voted: it decided the study's score.
-    """
-
-    uid: str
-    state: str
-    code: str = ""
-    reason: str = ""
-    probability: float | None = None
-    voted: bool = False
-    views: tuple[ViewReading, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """state: read if an image was, else unreadable if one should have been.
-
-    flagged: probability >= threshold. images: one for each source, in their order.
-    milliseconds: by stage; stages of several images overlap, "total" is wall time.
-    """
-
-    state: str
-    code: str
-    reason: str
-    probability: float | None
-    threshold: float
-    flagged: bool
-    aggregation: str
-    images: tuple[ImageReading, ...]
-    milliseconds: dict[str, float]
 
 
 class Stopwatch:
@@ -124,8 +93,11 @@ class Prepared:
 class Reader:
     """One model, warm. Safe to call from several threads."""
 
-    def __init__(self, spec: Spec, network: nn.Module) -> None:
-        self.spec, self.network = spec, network
+    def __init__(
+        self, spec: Spec, network: nn.Module, familiar: Familiar | None = None
+    ) -> None:
+        """familiar: needed where the spec limits how strange an image may be."""
+        self.spec, self.network, self.familiar = spec, network, familiar
 
     @cached_property
     def runtime(self) -> Compiled:
@@ -183,6 +155,9 @@ class Reader:
                 frame = _frame(data, scope)
             with _contained(), watch("preprocess"):
                 views = preprocess.views(frame.pixels, self.spec.recipe)
+                poor = self.spec.limits.poor([view.pixels for view in views])
+            if poor:
+                reading, views = abstained(reading, doubt.POOR, poor), []
         except UnreadableFrame as error:
             state = NOT_OURS if error.code in STRANGERS else UNREADABLE
             reading = ImageReading(source.uid, state, error.code, error.reason)
@@ -192,12 +167,36 @@ class Reader:
         views = [view for image in prepared for view in image.views]
         if not views:
             return [image.reading for image in prepared]
-        logits = self.runtime(preprocess.tensor(views, self.spec.recipe))
-        chances = iter(probability(logits, self.spec.temperature).tolist())
-        return [_with_chances(image, chances) for image in prepared]
+        seen = self.runtime(preprocess.tensor(views, self.spec.recipe))
+        chances = iter(probability(seen.logits, self.spec.temperature).tolist())
+        distances = iter(self._distances(seen.features))
+        images = [_with_chances(image, chances) for image in prepared]
+        return [
+            self._unless_in_doubt(image, list(islice(distances, len(image.views))))
+            for image in images
+        ]
+
+    def _distances(self, features: np.ndarray) -> list[float]:
+        if self.familiar is None:
+            return [0.0] * len(features)
+        return self.familiar.distance(features).tolist()
+
+    def _unless_in_doubt(
+        self, image: ImageReading, distances: Sequence[float]
+    ) -> ImageReading:
+        """`image` as it was read, or without what the model had better not say."""
+        if image.state != READ:
+            return image
+        for code, doubtful in (
+            (doubt.UNLIKE, self.spec.limits.strange(min(distances))),
+            (doubt.UNCERTAIN, self.spec.limits.undecided(image.probability)),
+        ):
+            if doubtful:
+                return abstained(image, code, doubt.REASONS[code])
+        return image
 
     def _concluded(self, images: list[ImageReading], watch: Stopwatch) -> Reading:
-        threshold, chance = self.spec.threshold, None
+        threshold, confident, chance = self.spec.threshold, self.spec.confident, None
         read = [i for i, image in enumerate(images) if image.state == READ]
         if read:
             aggregate = AGGREGATIONS[self.spec.aggregation]
@@ -206,10 +205,12 @@ class Reader:
             for i in voted:
                 images[read[i]] = replace(images[read[i]], voted=True)
         return Reading(
-            *_verdict(images),
+            *verdict(images),
             probability=chance,
             threshold=threshold,
             flagged=chance is not None and chance >= threshold,
+            confident_from=confident,
+            confident=chance is not None and chance >= confident,
             aggregation=self.spec.aggregation,
             images=tuple(images),
             milliseconds={k: round(ms, 1) for k, ms in watch.milliseconds.items()},
@@ -226,7 +227,8 @@ def open_reader(folder: Path, digest: str) -> Reader:
     if spec.composite not in COMPOSITES:
         known = ", ".join(COMPOSITES)
         raise DamagedArtifact(f"There are no LRP rules {spec.composite!r}: {known}.")
-    return Reader(spec, artifact.load_network(folder, digest))
+    network = artifact.load_network(folder, digest)
+    return Reader(spec, network, artifact.load_familiar(folder, digest))
 
 
 @contextmanager
@@ -274,22 +276,3 @@ def _with_chances(image: Prepared, chances: Iterator[float]) -> ImageReading:
     views = tuple(ViewReading(v.affine.tolist(), next(chances)) for v in image.views)
     chance = max(view.probability for view in views)
     return replace(image.reading, probability=chance, views=views)
-
-
-def _verdict(images: Sequence[ImageReading]) -> tuple[str, str, str]:
-    """State, code and reason of the study these images make."""
-    if not images:
-        return UNREADABLE, "no_images", "The study has no images."
-    states = {image.state for image in images}
-    state = next(s for s in (READ, UNREADABLE, NOT_OURS) if s in states)
-    # A read study only tells what it lacks; one that is not read tells all.
-    told = (UNREADABLE,) if state == READ else (UNREADABLE, NOT_OURS)
-    reasons = Counter(image.reason for image in images if image.state in told)
-    codes = {image.code for image in images if image.state == state}
-    code = codes.pop() if len(codes) == 1 else "several_reasons"
-    return state, code, " ".join(_sentences(reasons, len(images)))
-
-
-def _sentences(reasons: Counter[str], total: int) -> Iterator[str]:
-    for reason, count in reasons.most_common():
-        yield reason if total == 1 else f"{count} of {total} images: {reason}"

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
 import openvino as ov
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from inference import preprocess
 from inference.artifact import Spec
@@ -23,13 +24,21 @@ from inference.preprocess import Recipe
 
 TOLERANCE = 0.05  # in logits: a probability differs by at most 0.0125
 
-Infer = Callable[[np.ndarray], float]
+Infer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 log = logging.getLogger(__name__)
 
 
+class Seen(NamedTuple):
+    """float32 logits (N,), and features (N, channels): the means of the map between
+    the network's halves."""
+
+    logits: np.ndarray
+    features: np.ndarray
+
+
 class Compiled:
-    """Float32 views (N, 1, H, W) -> float32 logits (N,).
+    """Float32 views (N, 1, H, W) -> what the network makes of them.
 
     Reads one view at a time: a view's logit depends on no other, so the same view
     gives the same number in whatever company, and on these machines a batch of
@@ -40,9 +49,24 @@ class Compiled:
         self.backend = backend
         self._infer, self._lock = infer, threading.Lock()
 
-    def __call__(self, views: np.ndarray) -> np.ndarray:
+    def __call__(self, views: np.ndarray) -> Seen:
         with self._lock:
-            return np.array([self._infer(v[None]) for v in views], np.float32)
+            found = [self._infer(v[None]) for v in views]
+        logits = np.array([logit.item() for logit, _ in found], np.float32)
+        features = [pooled.ravel() for _, pooled in found]
+        return Seen(logits, np.stack(features) if found else np.empty((0, 0)))
+
+
+class Both(nn.Module):
+    """A network that also tells its features, at the price of one mean."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.network.features(x)
+        return self.network.head(found), found.mean((2, 3))
 
 
 def compiled(network: nn.Module, spec: Spec) -> Compiled:
@@ -50,7 +74,7 @@ def compiled(network: nn.Module, spec: Spec) -> Compiled:
 
     Uses as many threads as torch does (OMP_NUM_THREADS). Takes about a second.
     """
-    probes = _probes(spec.recipe)
+    probes, network = _probes(spec.recipe), Both(network).eval()
     best = Compiled("torch", _eager(network, "cpu"))
     wanted, fastest = _trial(best, probes)
     for candidate in _candidates(network, probes):
@@ -96,8 +120,9 @@ def _openvino(core: ov.Core, model: ov.Model, precision: str) -> Infer:
         },
     ).create_infer_request()
 
-    def infer(view: np.ndarray) -> float:
-        return float(request.infer({0: view}, share_inputs=True)[0].item())
+    def infer(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = request.infer({0: view}, share_inputs=True)
+        return found[0], found[1]
 
     return infer
 
@@ -105,13 +130,14 @@ def _openvino(core: ov.Core, model: ov.Model, precision: str) -> Infer:
 def _eager(network: nn.Module, device: str) -> Infer:
     network = deepcopy(network).to(device, memory_format=torch.channels_last)
 
-    def infer(view: np.ndarray) -> float:
+    def infer(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # TF32 and cuDNN's choice of algorithm would change numbers between calls.
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
         with torch.inference_mode(), exact:
-            return network(torch.from_numpy(view).to(device)).item()
+            logit, features = network(torch.from_numpy(view).to(device))
+            return logit.cpu().numpy(), features.cpu().numpy()
 
     return infer
 
@@ -123,7 +149,7 @@ def _trial(candidate: Compiled, probes: np.ndarray) -> tuple[np.ndarray, float]:
     logits, seconds = [], []
     for probe in probes:
         start = time.perf_counter()
-        logits.append(candidate(probe[None]))
+        logits.append(candidate(probe[None]).logits)
         seconds.append(time.perf_counter() - start)
     return np.concatenate(logits), min(seconds)
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,9 +80,15 @@ def _attributes(
     return demographics.summary(mine)["attributes"]
 
 
-def measured(network: nn.Module, spec: Spec, judged: Judged) -> dict[str, object]:
-    """What only the finished model can tell. judged: the test part."""
-    shown = pointing.card(network, spec, judged.examples)
+def measured(
+    network: nn.Module,
+    spec: Spec,
+    judged: Judged,
+    played: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """What only the finished model can tell. judged: the test part. played: the
+    pointing game, if these weights have played it at this threshold before."""
+    shown = played or pointing.card(network, spec, judged.examples)
     return {
         "test_images": sorted(example.image.name for example in judged.examples),
         "test_by_study": asdict(by_study(judged, spec)),

@@ -118,6 +118,19 @@ def operating_point(
     return float((needed + (lower.max() if len(lower) else 0.0)) / 2)
 
 
+def specific_point(labels: np.ndarray, scores: np.ndarray, specificity: float) -> float:
+    """The lowest threshold below which at least this share of the sound lie.
+
+    Half-way to the next higher score. ValueError without a sound case.
+    """
+    sound = np.sort(scores[labels == 0])
+    if not len(sound):
+        raise ValueError("no sound case to choose the threshold by")
+    kept = sound[int(np.ceil(specificity * len(sound))) - 1]
+    higher = scores[scores > kept]
+    return float((kept + (higher.min() if len(higher) else 1.0)) / 2)
+
+
 def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """What to divide logits by for the best likelihood (Guo et al. 2017,
     arXiv:1706.04599), searched in 0.2 to 10."""

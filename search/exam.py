@@ -97,6 +97,10 @@ def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
     return {
         "images": _counted(answers),
         "threshold": threshold,
+        "confident_from": reader.spec.confident,
+        "confident": _report(
+            _studies(read, reader.spec.aggregation, threshold), reader.spec.confident
+        ),
         "instance": _report(
             [(a.question.label, a.probability, a.question.patient) for a in read],
             threshold,

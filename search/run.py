@@ -22,16 +22,23 @@ from inference.calibrate import probability
 from inference.networks import ARCHS, Arch, build
 from inference.networks.squeezenet import imagenet
 from inference.preprocess import Recipe
-from search import card, data, pointing
+from search import calibration, card, data, pointing
 from search.card import Judged
 from search.data import Example
-from search.evaluate import Report, operating_point, report, temperature
+from search.evaluate import (
+    Report,
+    operating_point,
+    report,
+    specific_point,
+    temperature,
+)
 from search.parts import OTHER_PARTS, Parts
 from search.samples import Samples, prepare
 from search.train import Material, Tell, fit, predict
 from search.trainee import Plan, Stage, Teacher
 
 SENSITIVITY = 0.8  # on validation, at the threshold
+SPECIFICITY = 0.95  # on validation, from where a finding counts as confident
 
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
 # Half the size: what two cores can learn from in minutes.
@@ -90,27 +97,27 @@ def run(
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = _start(start, plan.recipe) if start else None
     progress = fit(plan, material, work / f"{name}-{plan.seed}", taught, weights, tell)
-
     arch, state = folded(plan.arch, progress.best)
     network = _loaded(arch, state)
     chosen = judge(network, validation, parts.validation, plan.recipe)
     spec = calibrated(Spec(name, arch, plan.recipe, "alo", threshold=0.5), chosen)
     spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
+    spec, known = calibration.cautious(network, spec, material.ours, validation)
     test, _ = prepare(parts.test, plan.recipe, work)
     judged = judge(network, test, parts.test, plan.recipe)
     facts = card.origin(name, images, parts) | {
         "set_aside": dict(set_aside),
         "plan": plan.to_json(),
-        "teacher": _identity(teacher),
-        "start": _identity(start),
+        **{"teacher": _identity(teacher), "start": _identity(start)},
         "commit": code,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "history": progress.history,
-        "validation": asdict(assess(chosen, spec)),
         **card.measured(network, spec, judged),
+        **trust(spec, chosen, judged),
+        "abstentions": calibration.abstentions(network, spec, known, test),
     }
-    facts["test"] = asdict(outcome := assess(judged, spec))
-    return Verdict(out, artifact.save(out, spec, state, facts), outcome)
+    digest = artifact.save(out, spec, state, facts, known)
+    return Verdict(out, digest, assess(judged, spec))
 
 
 def measured(recipe: Recipe, samples: Samples) -> Recipe:
@@ -132,11 +139,28 @@ def judge(
 
 
 def calibrated(spec: Spec, judged: Judged) -> Spec:
-    """Temperature by likelihood, then the threshold by SENSITIVITY."""
+    """Temperature by likelihood, then the operating points: the threshold by
+    SENSITIVITY, from where a finding is confident by SPECIFICITY."""
     degrees = temperature(judged.labels, judged.logits)
     scores = probability(judged.logits, degrees)
     threshold = operating_point(judged.labels, scores, SENSITIVITY)
-    return replace(spec, temperature=degrees, threshold=threshold)
+    confident = max(specific_point(judged.labels, scores, SPECIFICITY), threshold)
+    return replace(spec, temperature=degrees, threshold=threshold, confident=confident)
+
+
+def trust(spec: Spec, chosen: Judged, judged: Judged) -> dict[str, object]:
+    """Facts of a card: how good, and how well calibrated, on the images that chose
+    the operating points and on the test's."""
+    sides = {"validation": chosen, "test": judged}
+    surer = replace(spec, threshold=spec.confident)
+    return {
+        **{side: asdict(assess(found, spec)) for side, found in sides.items()},
+        "confident": {side: asdict(assess(f, surer)) for side, f in sides.items()},
+        "calibration": {
+            side: calibration.calibration(found, spec) for side, found in sides.items()
+        },
+        "coverage": calibration.coverage(judged, spec),
+    }
 
 
 def assess(judged: Judged, spec: Spec) -> Report:

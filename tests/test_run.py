@@ -58,7 +58,8 @@ def test_every_sample_study_is_accounted_for(servers, tmp_path):
     for balance in (studies, images):
         assert balance["waiting"] == 0
         assert balance["received"] == sum(
-            balance[state] for state in ("read", "not_ours", "unreadable", "failed")
+            balance[state]
+            for state in ("read", "abstained", "not_ours", "unreadable", "failed")
         )
     assert studies["read"] == 3
     assert "notes.txt" in done.stderr

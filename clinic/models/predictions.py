@@ -26,6 +26,7 @@ class Prediction(models.Model):
 
     class State(models.TextChoices):
         READ = "read"
+        ABSTAINED = "abstained"
         NOT_OURS = "not_ours"
         UNREADABLE = "unreadable"
 
@@ -44,6 +45,8 @@ class Prediction(models.Model):
     probability = models.FloatField(null=True)
     threshold = models.FloatField(null=True)
     flagged = models.BooleanField(default=False)
+    confident_from = models.FloatField(null=True)
+    confident = models.BooleanField(default=False)
     aggregation = models.CharField(max_length=32, blank=True)
     milliseconds = models.JSONField(default=dict, help_text="Stage -> wall time")
     created = models.DateTimeField(default=timezone.now)
@@ -69,12 +72,20 @@ class Prediction(models.Model):
                 name="one_current_prediction",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["read", "not_ours", "unreadable"]),
+                condition=Q(state__in=["read", "abstained", "not_ours", "unreadable"]),
                 name="prediction_state",
             ),
             models.CheckConstraint(
                 condition=~Q(state="read") | Q(probability__isnull=False),
                 name="read_means_a_probability",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="abstained") | Q(probability=None, flagged=False),
+                name="abstained_means_no_probability",
+            ),
+            models.CheckConstraint(
+                condition=Q(confident=False) | Q(flagged=True),
+                name="confident_means_flagged",
             ),
             models.CheckConstraint(
                 condition=Q(state="read") | ~Q(reason=""),
@@ -142,12 +153,16 @@ class ImageReading(models.Model):
                 fields=["prediction", "instance"], name="one_reading_per_image"
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["read", "not_ours", "unreadable"]),
+                condition=Q(state__in=["read", "abstained", "not_ours", "unreadable"]),
                 name="image_reading_state",
             ),
             models.CheckConstraint(
                 condition=Q(state="read") | ~Q(reason=""),
                 name="image_not_read_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="abstained") | Q(probability=None),
+                name="abstained_image_has_no_probability",
             ),
         ]
 

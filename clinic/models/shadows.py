@@ -14,6 +14,7 @@ class ShadowReading(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", "being read"
         READ = "read"
+        ABSTAINED = "abstained"
         NOT_OURS = "not_ours", "not ours"
         UNREADABLE = "unreadable"
         FAILED = "failed", "could not be read"
@@ -36,7 +37,14 @@ class ShadowReading(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    state__in=["waiting", "read", "not_ours", "unreadable", "failed"]
+                    state__in=[
+                        "waiting",
+                        "read",
+                        "abstained",
+                        "not_ours",
+                        "unreadable",
+                        "failed",
+                    ]
                 ),
                 name="shadow_state",
             ),

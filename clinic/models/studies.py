@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 from pydicom.uid import UID
 
@@ -46,9 +46,10 @@ class StudyQuerySet(models.QuerySet):
         return self.filter(state__in=[state.RECEIVING, state.WAITING, state.READING])
 
     def for_worklist(self) -> "StudyQuerySet":
-        """Flagged first, then who has waited longest; judged ones last."""
+        """Flagged first, then what the model left to people, then who has waited
+        longest; judged ones last."""
         return self.order_by(
-            F("verdict").asc(), F("flagged").desc(), F("arrived").asc(), "pk"
+            F("verdict").asc(), F("urgency").desc(), F("arrived").asc(), "pk"
         )
 
 
@@ -60,6 +61,7 @@ class Study(models.Model):
         WAITING = "waiting", "waiting to be read"
         READING = "reading", "being read"
         READ = "read", "read"
+        ABSTAINED = "abstained", "left to people: the model says nothing"
         NOT_OURS = "not_ours", "not a radiograph this model reads"
         UNREADABLE = "unreadable", "no readable image"
         FAILED = "failed", "set aside after repeated failure"
@@ -93,6 +95,14 @@ class Study(models.Model):
     # Of the current prediction and the settled review: the worklist sorts by them.
     probability = models.FloatField(null=True)
     flagged = models.BooleanField(default=False)
+    confident = models.BooleanField(default=False)
+    urgency = models.GeneratedField(
+        expression=Case(
+            When(flagged=True, then=2), When(state="abstained", then=1), default=0
+        ),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+    )
     verdict = models.CharField(max_length=16, blank=True)
     disputed = models.BooleanField(default=False, help_text="Verdicts disagree")
 
@@ -107,6 +117,7 @@ class Study(models.Model):
                         "waiting",
                         "reading",
                         "read",
+                        "abstained",
                         "not_ours",
                         "unreadable",
                         "failed",
@@ -115,14 +126,20 @@ class Study(models.Model):
                 name="study_state",
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=["not_ours", "unreadable", "failed"])
+                condition=~Q(
+                    state__in=["abstained", "not_ours", "unreadable", "failed"]
+                )
                 | ~Q(reason=""),
                 name="study_set_aside_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(confident=False) | Q(flagged=True),
+                name="confident_study_is_flagged",
             ),
         ]
         indexes = [
             models.Index(
-                "verdict", F("flagged").desc(), "arrived", "id", name="worklist_order"
+                "verdict", F("urgency").desc(), "arrived", "id", name="worklist_order"
             ),
             models.Index("state", "due_at", name="study_due"),
         ]

@@ -16,6 +16,8 @@ export interface StudyImage {
   shown: boolean;
   revision: number;
   state: string;
+  code: string;
+  marking: "" | "suspicious" | "confident";
   reason: string;
   probability: number | null;
   voted: boolean;

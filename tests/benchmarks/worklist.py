@@ -23,7 +23,7 @@ REPEATS = 30
 FAMILIES = ["MÜLLER", "DOE", "NGUYEN", "GARCÍA", "OKONKWO", "IVANOVA", "SMITH", "KAYA"]
 GIVEN = ["ANNA", "JOHN", "LAN", "LUCÍA", "CHIDI", "OLGA", "MARY", "EMRE"]
 STATES = ["read"] * 90 + ["not_ours"] * 4 + ["unreadable"] * 2 + ["failed"]
-STATES += ["receiving", "waiting", "reading"]
+STATES += ["receiving", "waiting", "reading", "abstained", "abstained"]
 
 
 def fill(studies: int) -> None:

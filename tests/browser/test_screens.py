@@ -4,8 +4,9 @@ import json
 
 from clinic.models import Study
 from clinic.settings import SHIPPED_MODELS as MODELS
+from inference.doubt import REASONS, UNLIKE
 from tests.browser.screen import open_study, ready
-from tests.clinic.factories import make_review, make_user
+from tests.clinic.factories import leave_to_people, make_review, make_user
 
 
 def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
@@ -32,8 +33,14 @@ def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
     failed.state = Study.State.FAILED
     failed.reason = "The reading ended without an answer four times."
     failed.save()
+    left = scene.phantom(9, waited=5, probability=0.5, PatientName="KAYA^EMRE")
+    leave_to_people(left.prediction, reason=REASONS[UNLIKE])
     sign_in()
     shot("worklist")
+    open_study(page, left, panes=2)
+    shot("study-abstained")
+    open_study(page, studies[0], panes=2)
+    shot("study-confident")
     model = studies[1].prediction.model
     model.card = json.loads((MODELS / "resnet18" / "card.json").read_text())
     model.save()

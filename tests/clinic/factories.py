@@ -130,6 +130,8 @@ def make_prediction(study=None, probability=0.9, **fields):
             "probability": probability,
             "threshold": 0.5,
             "flagged": flagged,
+            "confident_from": 0.95,
+            "confident": probability >= 0.95,
             "aggregation": "alo",
         }
         | fields
@@ -144,8 +146,20 @@ def make_prediction(study=None, probability=0.9, **fields):
             views=[{"affine": [[1, 0, 0], [0, 1, 0]], "probability": probability}],
         )
     study.state, study.flagged = Study.State.READ, flagged
+    study.confident = prediction.confident
     study.probability = probability
     study.save()
+    return prediction
+
+
+def leave_to_people(prediction, code="unlike_training", reason="Unlike the others."):
+    """The model abstained on every image of `prediction`."""
+    nothing = {"state": "abstained", "probability": None, "reason": reason}
+    prediction.images.update(**nothing, code=code, voted=False, views=[])
+    unflagged = nothing | {"flagged": False, "confident": False, "code": code}
+    Prediction.objects.filter(pk=prediction.pk).update(**unflagged)
+    Study.objects.filter(pk=prediction.study_id).update(**unflagged)
+    prediction.refresh_from_db()
     return prediction
 
 

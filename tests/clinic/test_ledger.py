@@ -13,13 +13,14 @@ from clinic.models import ImageReading, Instance, Prediction, Study
 from tests.clinic.factories import (
     SR,
     add_instance,
+    leave_to_people,
     make_prediction,
     make_review,
     make_study,
 )
 
 pytestmark = pytest.mark.django_db
-PARTS = ("read", "not_ours", "unreadable", "failed", "waiting")
+PARTS = ("read", "abstained", "not_ours", "unreadable", "failed", "waiting")
 
 
 def adds_up(counts):
@@ -45,15 +46,17 @@ def test_every_outcome_is_counted_once(radiologist):
     make_review(make_prediction(), radiologist)
     set_aside("not_ours")
     set_aside("unreadable")
+    leave_to_people(make_prediction(make_study(images=4)))
     make_study(images=3, state="failed", reason="Four times.")
     for state in ("receiving", "waiting", "reading"):
         make_study(images=1, state=state)
     found = ledger.balance()
-    wanted = {"received": 7, "read": 1, "not_ours": 1, "unreadable": 1}
+    wanted = {"received": 8, "read": 1, "not_ours": 1, "unreadable": 1}
+    wanted |= {"abstained": 1}
     wanted |= {"failed": 1, "waiting": 3, "judged": 1}
     assert {key: found["studies"][key] for key in wanted} == wanted
-    wanted = {"received": 12, "read": 2, "not_ours": 2, "unreadable": 2}
-    wanted |= {"failed": 3, "waiting": 3}
+    wanted = {"received": 16, "read": 2, "not_ours": 2, "unreadable": 2}
+    wanted |= {"abstained": 4, "failed": 3, "waiting": 3}
     assert found["images"] == wanted
     assert found["balanced"] and adds_up(found["studies"]) and adds_up(found["images"])
 
@@ -93,6 +96,11 @@ class TestWhatIsLost:
 
     def test_a_state_that_the_prediction_does_not_share(self, prediction):
         Study.objects.update(state="not_ours", reason="Because.")
+        found = ledger.balance()
+        assert not adds_up(found["studies"]) and not found["balanced"]
+
+    def test_a_study_left_to_people_without_a_prediction_that_says_so(self, prediction):
+        Study.objects.update(state="abstained", reason="Because.")
         found = ledger.balance()
         assert not adds_up(found["studies"]) and not found["balanced"]
 

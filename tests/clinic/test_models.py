@@ -6,6 +6,7 @@ from django.db.models import ProtectedError
 
 from clinic.models import (
     AuditEvent,
+    ImageReading,
     Instance,
     ModelVersion,
     PacsCursor,
@@ -72,6 +73,11 @@ class TestConstraints:
             (Prediction, {"state": "read", "probability": None}),
             (Prediction, {"state": "not_ours", "reason": ""}),
             (Prediction, {"explanation": "soon"}),
+            (Prediction, {"state": "abstained", "reason": "Because."}),
+            (Prediction, {"flagged": False, "confident": True}),
+            (ImageReading, {"state": "abstained", "reason": "Because."}),
+            (Study, {"state": "abstained", "reason": ""}),
+            (Study, {"flagged": False, "confident": True}),
             (ModelVersion, {"stage": "resting"}),
             (ModelVersion, {"served": False}),
             (ModelVersion, {"stage": "candidate"}),

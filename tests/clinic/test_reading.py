@@ -23,6 +23,8 @@ from clinic.models import (
 from clinic.pacs import GoneFromPacs, PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import phantom
+from inference.doubt import Limits
+from inference.reader import Reader
 from tests.inference import tiny
 
 State, Explanation = Study.State, Prediction.Explanation
@@ -111,6 +113,34 @@ class TestReading:
         assert study.lease_until is None and study.reason == ""
         (event,) = events("study.read")
         assert event.target == f"prediction/{prediction.pk}"
+
+    def test_a_study_the_model_says_nothing_of_is_left_to_people(
+        self, study, pacs, monkeypatch
+    ):
+        monkeypatch.setattr(Limits, "poor", lambda *_: "Too dark.")
+        prediction = reading.read(study=study, pacs=pacs)
+        study.refresh_from_db()
+        assert prediction.state == study.state == State.ABSTAINED
+        assert prediction.code == study.code == "poor_quality"
+        assert prediction.reason == study.reason == "2 of 2 images: Too dark."
+        assert prediction.probability is study.probability is None
+        assert prediction.explanation == Explanation.NONE
+        assert not prediction.flagged and study.urgency == 1
+        kept = prediction.images.values_list("state", "code", "probability")
+        assert set(kept) == {("abstained", "poor_quality", None)}
+
+    @pytest.mark.parametrize(("confident", "urgency"), [(0.0, 2), (1.0, 0)])
+    def test_the_second_operating_point_is_kept(
+        self, study, pacs, monkeypatch, confident, urgency
+    ):
+        spec = replace(tiny.SPEC, threshold=confident, confident=confident)
+        reader = Reader(spec, tiny.network())
+        monkeypatch.setattr(reading, "open_reader", lambda *_: reader)
+        prediction = reading.read(study=study, pacs=pacs)
+        study.refresh_from_db()
+        assert prediction.confident_from == confident
+        assert prediction.confident == study.confident == (confident == 0)
+        assert study.urgency == urgency
 
     def test_every_image_has_its_reading(self, study, pacs):
         prediction = reading.read(study=study, pacs=pacs)

@@ -12,6 +12,7 @@ from django.test import Client
 from clinic.models import AuditEvent, Overlay, Review, Study
 from clinic.templatetags import osteon
 from tests.clinic.factories import (
+    leave_to_people,
     make_prediction,
     make_review,
     make_study,
@@ -69,6 +70,32 @@ def test_the_list_is_silent_while_nothing_changes(reader, study):
     assert answer.status_code == 200
     assert b"<html" not in answer.content
     assert b"Fracture?" in answer.content
+
+
+def test_markings_differ_in_words_not_only_in_style(reader):
+    for probability in (0.94, 0.95):
+        make_prediction(probability=probability)
+    left = leave_to_people(make_prediction()).study
+    words = reader.get("/", headers=HTMX).content.decode()
+    assert words.count("suspicious</small>") == words.count("confident</small>") == 1
+    assert words.count("no opinion</small>") == 1 and "Unlike the others." in words
+    assert f"{1} left to people" in words
+    page = reader.get(f"/studies/{left.pk}/reading/").content.decode()
+    assert "The model says nothing" in page and "Unlike the others." in page
+    assert page.count("no opinion") == 2 and "%" not in page
+
+
+@pytest.mark.parametrize(
+    ("probability", "marking"), [(0.4, ""), (0.6, "suspicious"), (0.8, "confident")]
+)
+def test_an_image_is_marked_by_the_point_it_reaches(reader, probability, marking):
+    said = make_prediction(probability=probability, confident_from=0.8)
+    told = reader.get(f"/api/studies/{said.study_id}/").json()
+    assert {image["marking"] for image in told["images"]} == {marking}
+    assert told["prediction"]["confident_from"] == 0.8
+    page = reader.get(f"/studies/{said.study_id}/reading/").content.decode()
+    assert (f'<span class="marking">{marking}</span>' in page) == bool(marking)
+    assert "confident (solid) from 80 %" in page
 
 
 def test_a_poll_costs_few_queries(reader, study, django_assert_max_num_queries):

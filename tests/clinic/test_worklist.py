@@ -38,6 +38,29 @@ def test_flagged_come_first_then_who_has_waited_longest_and_judged_ones_last():
     assert names({"show": "judged"}) == ["judged"]
 
 
+def test_what_the_model_left_to_people_comes_between():
+    study("old", waited=9)
+    study("left", waited=1, state="abstained", reason="Because.")
+    study("flagged", waited=2, flagged=True)
+    study("judged", waited=9, state="abstained", reason="Because.", verdict="unsure")
+    assert names({"show": "all"}) == ["flagged", "left", "old", "judged"]
+    assert page(Query()).summary["abstained"] == 1
+    assert names({"state": "abstained"}) == ["left"]
+
+
+def test_a_study_left_to_people_is_offered_for_a_verdict():
+    study("read", state="read", waited=9)
+    study("left", state="abstained", reason="Because.")
+    assert next_open(besides=[]).patient_name == "left"
+
+
+def test_the_list_changes_when_a_finding_becomes_confident():
+    changing = study("a", state="read", flagged=True)
+    before = page(Query()).token
+    Study.objects.filter(pk=changing.pk).update(confident=True)
+    assert page(Query()).token != before
+
+
 def test_filters_narrow_and_add_up():
     study("a", flagged=True, state="read", taken_on=date(2026, 3, 4))
     study("b", flagged=False, state="read", taken_on=date(2026, 3, 5))

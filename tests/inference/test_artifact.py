@@ -4,12 +4,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from inference import artifact
 from inference.artifact import DamagedArtifact, Spec
+from inference.doubt import Familiar, Limits
 from inference.networks import Arch, build
 from inference.preprocess import Recipe
 
@@ -39,6 +41,7 @@ def folder(tmp_path, network):
 def load_all(folder, digest=None):
     artifact.load_spec(folder, digest)
     artifact.load_card(folder, digest)
+    artifact.load_familiar(folder, digest)
     return artifact.load_network(folder, digest)
 
 
@@ -48,6 +51,16 @@ def test_what_was_saved_comes_back(folder, network):
     loaded = artifact.load_network(folder)
     for name, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value.half().float()), name
+
+
+def test_what_the_model_is_used_to_is_kept_beside_its_weights(tmp_path, network):
+    known = Familiar(np.arange(3.0), np.eye(3) / 4)
+    spec = replace(SPEC, limits=Limits(unlike=1.5))
+    digest = artifact.save(tmp_path / "x", spec, network.state_dict(), CARD, known)
+    assert artifact.load_spec(tmp_path / "x", digest).limits.unlike == 1.5
+    found = artifact.load_familiar(tmp_path / "x", digest)
+    assert found.distance(np.ones((1, 3))) == known.distance(np.ones((1, 3)))
+    artifact.load_network(tmp_path / "x", digest)
 
 
 def test_a_loaded_network_answers_as_the_saved_one(folder, network):
@@ -170,6 +183,15 @@ def test_a_missing_folder_is_damage_too(tmp_path):
         (("threshold",), float("nan"), "threshold"),
         (("threshold",), True, "threshold"),
         (("temperature",), 0, "temperature"),
+        (("confident",), None, "missing key 'confident' in the spec"),
+        (("confident",), 0.36, "confident 0.36 is not in"),
+        (("confident",), 1.1, "confident 1.1 is not in"),
+        (("limits",), None, "missing key 'limits' in the spec"),
+        (("limits",), 3, "the limits is no JSON object"),
+        (("limits", "unlike"), None, "missing key 'unlike' in the limits"),
+        (("limits", "unlike"), -0.1, "limits.unlike is below 0"),
+        (("limits", "unlike"), 2.0, "does not say what the training looked like"),
+        (("limits", "grain"), 0.1, "unknown key 'grain' in the limits"),
         (("name",), 3, "name"),
         (("version",), 2, "unknown key 'version' in the spec"),
         (("composite",), None, "missing key 'composite' in the spec"),
@@ -214,7 +236,9 @@ def test_weights_that_do_not_fit_are_named(folder, change):
 @pytest.mark.parametrize("data", [b"", b"x" * 100, b"\x80\x04K\x01."])
 def test_weights_that_are_no_safetensors_are_refused(folder, data):
     (folder / "weights.safetensors").write_bytes(data)
-    with pytest.raises(DamagedArtifact, match=r"weights\.safetensors is damaged"):
+    with pytest.raises(
+        DamagedArtifact, match=r"weights\.safetensors: the file is damaged"
+    ):
         artifact.load_network(folder)
 
 

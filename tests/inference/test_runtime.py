@@ -54,28 +54,37 @@ class TestEveryNetwork:
     def test_logits_are_those_of_plain_torch(self, network, compiled, views):
         with torch.inference_mode():
             wanted = network(torch.from_numpy(views)).numpy()[:, 0]
-        logits = compiled(views)
+        logits = compiled(views).logits
         assert logits.dtype == np.float32 and logits.shape == (6,)
         assert np.abs(logits - wanted).max() <= runtime.TOLERANCE
         assert np.ptp(wanted) > 4 * runtime.TOLERANCE  # else anything would pass
 
+    def test_features_are_the_means_between_the_halves(self, network, compiled, views):
+        with torch.inference_mode():
+            wanted = network.features(torch.from_numpy(views)).mean((2, 3)).numpy()
+        features = compiled(views).features
+        assert features.shape == wanted.shape and np.ptp(wanted) > 0
+        assert np.abs(features - wanted).max() <= 0.02 * np.abs(wanted).max()
+
     def test_every_candidate_agrees_with_plain_torch(self, network, views):
         with torch.inference_mode():
             wanted = network(torch.from_numpy(views)).numpy()[:, 0]
-        candidates = list(runtime._candidates(network, views[:1]))
+        candidates = list(runtime._candidates(runtime.Both(network).eval(), views[:1]))
         assert candidates
         for candidate in candidates:
-            off = np.abs(candidate(views) - wanted).max()
+            off = np.abs(candidate(views).logits - wanted).max()
             exact = candidate.backend.endswith("f32")
             # bfloat16 may be too far off to serve, but it is the same network.
             assert off <= (1e-4 if exact else 4 * runtime.TOLERANCE), candidate.backend
 
     def test_the_same_views_give_the_same_numbers(self, compiled, views):
-        assert compiled(views).tolist() == compiled(views).tolist()
+        first, second = compiled(views), compiled(views)
+        assert first.logits.tolist() == second.logits.tolist()
+        assert first.features.tolist() == second.features.tolist()
 
     def test_a_view_is_read_alike_in_any_company(self, compiled, views):
-        alone = [compiled(views[i : i + 1])[0] for i in range(len(views))]
-        assert compiled(views[::-1]).tolist() == alone[::-1]
+        alone = [compiled(views[i : i + 1]).logits[0] for i in range(len(views))]
+        assert compiled(views[::-1]).logits.tolist() == alone[::-1]
 
     def test_the_network_is_left_as_it_was(self, network, compiled):
         assert not network.training
@@ -85,12 +94,14 @@ class TestEveryNetwork:
 
 
 def test_no_views_give_no_logits(compiled):
-    assert compiled(np.empty((0, 1, 512, 341), np.float32)).shape == (0,)
+    found = compiled(np.empty((0, 1, 512, 341), np.float32))
+    assert found.logits.shape == (0,) and len(found.features) == 0
 
 
 def test_views_may_be_a_slice_of_something_larger(compiled, views):
     wide = np.repeat(views[:1], 2, axis=3)
-    assert compiled(wide[..., ::2]).tolist() == compiled(views[:1]).tolist()
+    there, here = compiled(wide[..., ::2]), compiled(views[:1])
+    assert there.logits.tolist() == here.logits.tolist()
 
 
 class Biased(torch.nn.Module):
@@ -98,26 +109,29 @@ class Biased(torch.nn.Module):
 
     def __init__(self, network):
         super().__init__()
-        self.network = network
+        self.features, self.last = network.features, network.head
 
-    def forward(self, x):
-        return self.network(x) + (1.0 if torch.jit.is_tracing() else 0.0)
+    def head(self, x):
+        return self.last(x) + (1.0 if torch.jit.is_tracing() else 0.0)
 
 
 def test_what_gives_other_numbers_does_not_serve(views, caplog):
-    network = Biased(tiny.network(SMALL["rx"])).eval()
+    network = tiny.network(SMALL["rx"])
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(views)).numpy()[:, 0]
+    network = Biased(network).eval()
     compiled = runtime.compiled(network, spec(SMALL["rx"]))
     assert compiled.backend == "torch"
     assert "openvino f32 is off by 1.0" in caplog.text
-    with torch.inference_mode():
-        wanted = network(torch.from_numpy(views)).numpy()[:, 0]
-    np.testing.assert_allclose(compiled(views), wanted, atol=1e-4)
+    np.testing.assert_allclose(compiled(views).logits, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize(("seconds", "serves"), [(1.0, "other"), (3.0, "torch")])
 def test_the_fastest_of_those_that_agree_serves(monkeypatch, seconds, serves):
     network = tiny.network(SMALL["rx"])
-    other = runtime.Compiled("other", runtime._eager(network, "cpu"))
+    other = runtime.Compiled(
+        "other", runtime._eager(runtime.Both(network).eval(), "cpu")
+    )
     monkeypatch.setattr(runtime, "_candidates", lambda *_: iter([other]))
     clock = {"torch": 2.0, "other": seconds}
     real = runtime._trial
@@ -147,4 +161,4 @@ def test_threads_are_those_of_torch_and_are_not_pinned(views, monkeypatch):
 def test_shipped_architectures_compile(name):
     network = tiny.network(ARCHS[name])
     compiled = runtime.compiled(network, spec(ARCHS[name]))
-    assert np.isfinite(compiled(np.zeros((1, 1, 512, 341), np.float32))).all()
+    assert np.isfinite(compiled(np.zeros((1, 1, 512, 341), np.float32)).logits).all()

@@ -62,6 +62,10 @@ def images(seed=1, **tags):
     return [file_of(ds, **tags) for ds in study(seed, **SIZE)]
 
 
+def picture_of(pixels):
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
 def picture(seed=1, suffix=".png"):
     pixels = study(seed, **SIZE)[0].pixel_array
     return cv2.imencode(suffix, (pixels >> 4).astype("uint8"))[1].tobytes()

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from search.evaluate import auroc, auroc_within, operating_point, report, temperature
+from search.evaluate import (
+    auroc,
+    auroc_within,
+    operating_point,
+    report,
+    specific_point,
+    temperature,
+)
 
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40)
 
@@ -92,6 +99,22 @@ def test_the_operating_point_is_the_highest_that_is_sensitive_enough(cases, want
     assert (broken >= threshold).mean() >= wanted - 1e-9
     found = broken[broken >= threshold]
     assert (broken > found.min()).mean() < wanted
+
+
+@settings(deadline=None)
+@given(CASES, st.floats(0.05, 1))
+def test_the_specific_point_is_the_lowest_that_spares_enough_of_the_sound(cases, share):
+    labels, scores = (np.array(column, float) for column in zip(*cases))
+    scores = scores / 6
+    if labels.all():
+        with pytest.raises(ValueError, match="no sound"):
+            specific_point(labels, scores, share)
+        return
+    threshold = specific_point(labels, scores, share)
+    sound = scores[labels == 0]
+    assert (sound < threshold).mean() >= share - 1e-9
+    spared = sound[sound < threshold]
+    assert (sound < spared.max()).mean() < share
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])

@@ -88,6 +88,13 @@ def test_the_card_says_what_it_was_made_of_and_tested_on(trained):
     assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
     assert card["plan"]["seed"] == 0
     assert len(card["history"]) == 2
+    assert card["confident"]["test"]["threshold"] >= card["test"]["threshold"]
+    for side in ("validation", "test"):
+        told = card["calibration"][side]
+        assert sum(b["count"] for b in told["bins"]) == card[side]["cases"]
+        assert 0 <= told["ece"] <= 1
+    assert card["coverage"][0]["error"] == 1 - card["test"]["accuracy"]["value"]
+    assert card["abstentions"]["images"] == card["test"]["cases"]
 
 
 def test_the_same_call_again_gives_the_same_model(trained):
@@ -156,3 +163,15 @@ def test_the_threshold_is_chosen_on_what_the_spec_was_calibrated_with(trained):
     assert report.sensitivity == pytest.approx(0.8)
     assert (scores[labels == 1] >= better.threshold).mean() == pytest.approx(0.8)
     assert report.specificity > 0.6
+    assert (scores[labels == 0] < better.confident).mean() == pytest.approx(0.95)
+    assert better.confident > better.threshold
+
+
+def test_a_model_that_separates_well_is_never_confident_before_it_is_suspicious(
+    trained,
+):
+    room, *_ = trained
+    found = [Example(room, label, str(label), str(label)) for label in (0, 0, 1, 1)]
+    judged = Judged(found, np.array([-3.0, -2.0, 2.0, 3.0]))
+    better = calibrated(artifact.load_spec(room / "tiny"), judged)
+    assert better.confident >= better.threshold

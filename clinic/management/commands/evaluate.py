@@ -53,11 +53,12 @@ def told(found: dict) -> list[str]:
     images = found["images"]
     lines = [
         f"{found['model']} ({found['digest'][:12]}), threshold "
-        f"{found['threshold']:.3f}",
+        f"{found['threshold']:.3f}, confident from {found['confident_from']:.3f}",
         f"{images['read']} of {images['asked']} images were read.",
         *(f"  {count} × {why}" for why, count in images["not_read"].items()),
         _line("images", found["instance"]),
         *(_line(f"studies, {name}", r) for name, r in found["study"].items()),
+        _line("studies, confident", found["confident"]),
     ]
     for method in ("lrp", "gradcam") if "pointing" in found else ():
         shares = found["pointing"][method]

@@ -71,6 +71,8 @@ class Command(BaseCommand):
             "probability": found.probability,
             "threshold": found.threshold,
             "flagged": found.flagged,
+            "confident_from": found.confident_from,
+            "confident": found.confident,
             "views": [vars(view) for image in found.images for view in image.views],
             "milliseconds": found.milliseconds,
         }

@@ -13,7 +13,7 @@ from inference import artifact
 from tests.inference import tiny
 
 KEYS = ["path", "state", "code", "reason", "probability", "threshold", "flagged"]
-KEYS += ["views", "milliseconds"]
+KEYS += ["confident_from", "confident", "views", "milliseconds"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""An artifact gets new operating points and limits, and keeps its weights."""
+
+import json
+
+import pytest
+import torch
+
+from inference import artifact
+from search import pointing
+from search.recalibrate import recalibrate
+from search.run import run
+from tests.search.test_run import PLAN, folder_of_phantoms
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    room = tmp_path_factory.mktemp("recalibrate")
+    images = folder_of_phantoms(room / "phantoms", 40)
+    run("tiny", PLAN, images, room / "tiny", room / "work")
+    return room, images
+
+
+def spoilt(room):
+    """As if it had never been calibrated."""
+    spec = json.loads((room / "tiny" / "spec.json").read_text())
+    spec |= {"threshold": 0.999, "confident": 1.0, "temperature": 7.0}
+    spec["limits"] = dict.fromkeys(spec["limits"], 0.0)
+    return spec
+
+
+def test_what_training_chose_is_chosen_again(made, monkeypatch):
+    room, images = made
+    wanted = artifact.load_spec(room / "tiny")
+    (room / "old").mkdir()
+    for name in ("weights.safetensors", "card.json"):
+        (room / "old" / name).write_bytes((room / "tiny" / name).read_bytes())
+    (room / "old" / "spec.json").write_text(json.dumps(spoilt(room)))
+    verdict = recalibrate(room / "old", images, room / "work", room / "new")
+    found = artifact.load_spec(room / "new", verdict.digest)
+    for name in ("threshold", "confident", "temperature"):
+        near = pytest.approx(getattr(wanted, name), abs=0.02)
+        assert getattr(found, name) == near, name
+    assert vars(found.limits) == pytest.approx(vars(wanted.limits), abs=0.05)
+    assert found.limits.unlike > 0 and found.limits.contrast > 0
+    before = artifact.load_network(room / "tiny").state_dict()
+    after = artifact.load_network(room / "new").state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    card = artifact.load_card(room / "new")
+    assert card["plan"]["seed"] == 0  # what only the training knew
+    assert card["test"]["cases"] == verdict.report.cases
+
+
+def test_the_uncertain_are_left_to_people_if_asked_for(made):
+    room, images = made
+    asked = (0.0, 1.0)
+    recalibrate(room / "tiny", images, room / "work", room / "unsure", asked)
+    limits = artifact.load_spec(room / "unsure").limits
+    assert (limits.uncertain_from, limits.uncertain_to) == asked
+    told = artifact.load_card(room / "unsure")["abstentions"]
+    assert sum(told.values()) == 2 * told["images"]
+
+
+def test_the_pointing_game_is_played_again_only_if_other_images_are_flagged(
+    made, monkeypatch
+):
+    room, images = made
+    games = []
+    play = pointing.card
+    monkeypatch.setattr(pointing, "card", lambda *a: games.append(a) or play(*a))
+    recalibrate(room / "tiny", images, room / "work", room / "same")
+    recalibrate(room / "same", images, room / "work", room / "again")
+    first = len(games)
+    card = artifact.load_card(room / "again")
+    card["pointing"]["lrp"]["flagged"] += 1
+    (room / "again" / "card.json").write_text(json.dumps(card))
+    recalibrate(room / "again", images, room / "work", room / "other")
+    assert (first, len(games)) in ((0, 1), (1, 2))
