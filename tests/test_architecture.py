@@ -47,6 +47,7 @@ WITHOUT_TORCH = {
     "inference.preprocess",
     "search.build",
     "search.dataset",
+    "search.deidentify",
     "search.demographics",
     "search.demographics_page",
     "search.gate",

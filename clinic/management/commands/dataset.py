@@ -4,17 +4,14 @@ import csv
 import json
 from pathlib import Path
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.crypto import get_random_string
 
+from clinic import pseudonyms
 from inference.anatomy import SCOPES
 from search.build import Built, build, in_words
 from search.dataset import verify
 from search.demographics import rows_of, summary
 from search.demographics_page import write
-
-SALT = "pseudonym_salt"  # in the data folder
 
 
 class Command(BaseCommand):
@@ -58,7 +55,7 @@ class Command(BaseCommand):
     ) -> None:
         names = "labels", "scope", "burned_in", "jobs"
         chosen = {name: options[name] for name in names}
-        built = build(source, out, salt=_salt(), **chosen)
+        built = build(source, out, salt=pseudonyms.names().salt, **chosen)
         if dropped:
             _list(built, dropped)
         self.stdout.write(in_words(built.report) + f"Digest {built.digest}.")
@@ -72,16 +69,6 @@ class Command(BaseCommand):
     def _verify(self, *, source: Path, **_: object) -> None:
         manifest = verify(source)
         self.stdout.write(json.dumps({"digest": manifest["digest"]}))
-
-
-def _salt() -> bytes:
-    """Made once: with another, nobody would have the same pseudonym again."""
-    kept = Path(settings.DATA_ROOT, SALT)
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.touch(mode=0o600)
-        kept.write_text(get_random_string(64))
-    return kept.read_bytes()
 
 
 def _list(built: Built, path: Path) -> None:

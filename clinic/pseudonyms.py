@@ -1,0 +1,41 @@
+"""One name a patient in every data set of this house.
+
+The split is a hash of that name, so whoever is held out of one data set is held out
+of all. The salt lies in the data folder: lost, patients of the holdout would be
+trained on, and told, names could be guessed.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.crypto import get_random_string
+
+from search.deidentify import Pseudonyms
+
+SALT = "pseudonym_salt"
+LENGTH = 64
+
+
+def names() -> Pseudonyms:
+    """With the salt of the data folder, made once. ValueError if it was damaged."""
+    kept = Path(settings.DATA_ROOT, SALT)
+    if not kept.exists():
+        _make(kept)
+    salt = kept.read_bytes()
+    if len(salt) != LENGTH:
+        raise ValueError(f"{SALT} is not what was written: bring its backup back.")
+    return Pseudonyms(salt)
+
+
+def _make(kept: Path) -> None:
+    """Whole or not at all; of several who make one at once, the first is kept."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=kept.parent, prefix=".salt-") as file:
+        file.write(get_random_string(LENGTH))
+        file.flush()
+        try:
+            os.link(file.name, kept)
+        except FileExistsError:
+            return
