@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from clinic import shelf
 from inference.artifact import DamagedArtifact
 
 
@@ -32,13 +33,13 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=Path, metavar="OUT")
 
     def handle(self, **options: object) -> None:
-        from clinic import reading, training  # torch sits behind them
+        from clinic import training  # torch sits behind it
 
         if not options["images"].is_dir():
             raise CommandError(f"{options['images']} is no folder.")
         try:
             found = training.examine(
-                model=reading.find_model(options["model"]),
+                model=shelf.find_model(options["model"]),
                 **{name: options[name] for name in ("images", "labels", "boxes")},
             )
         except (OSError, ValueError, DamagedArtifact) as error:
