@@ -215,11 +215,13 @@ def _first_free(ports: range) -> int:
 
 
 def _logins(data: Path) -> dict[str, str]:
-    """Passwords made once for this machine, readable by their owner alone."""
+    """Passwords given or made up once for this machine, for its owner alone."""
     kept = data / "logins.json"
     if not kept.exists():
+        given = {r: os.environ.get(f"OSTEON_{r.upper()}_PASSWORD") for r in ROLES}
+        made = {r: given[r] or secrets.token_urlsafe(9) for r in ROLES}
         kept.touch(mode=0o600)
-        kept.write_text(json.dumps({r: secrets.token_urlsafe(9) for r in ROLES}))
+        kept.write_text(json.dumps(made))
     return json.loads(kept.read_text())
 
 

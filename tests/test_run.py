@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import listens, program
+from stack import _logins
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = [sys.executable, str(ROOT / "docker" / "stack.py")]
@@ -135,3 +136,14 @@ def test_one_folder_holds_one_osteon_and_a_kill_leaves_nothing_behind(tmp_path):
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not processes_of(tmp_path)
+
+
+def test_passwords_are_those_given_or_made_up_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTEON_RADIOLOGIST_PASSWORD", "given")
+    monkeypatch.delenv("OSTEON_ADMINISTRATOR_PASSWORD", raising=False)
+    first = _logins(tmp_path)
+    assert first["radiologist"] == "given"
+    assert len(first["administrator"]) >= 12
+    monkeypatch.setenv("OSTEON_RADIOLOGIST_PASSWORD", "another")
+    assert _logins(tmp_path) == first
+    assert (tmp_path / "logins.json").stat().st_mode & 0o077 == 0
