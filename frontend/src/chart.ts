@@ -16,6 +16,8 @@ const COLOURS = ["#66c2d9", "#f2c66d", "#ff9a8d", "#8fd6a3"];
 const QUIET = "#a3b3bf";
 const GRID = "#2f3b45";
 const HEIGHT = 260;
+const DAY = 86400;
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 function axis(label?: string): uPlot.Axis {
   const lines = { stroke: GRID, width: 1 };
@@ -29,14 +31,28 @@ function series(label: string, at: number, scatter: boolean): uPlot.Series {
   return { label, stroke, paths: () => null, points };
 }
 
+/** A lone point stands in the middle of a day or a step, not at the edge of years. */
+function across(drawn: Drawn): uPlot.Scale {
+  const unit = drawn.time ? DAY : 1;
+  const range: uPlot.Range.Function = (_, low, high) =>
+    low === high ? [low - unit, high + unit] : [low, high];
+  return { time: drawn.time, range };
+}
+
+/** Epochs and trials are counted in whole ones. */
+function steps(drawn: Drawn): Partial<uPlot.Axis> {
+  const counted = !drawn.time && drawn.data[0]!.every((x) => Number.isInteger(x));
+  return counted ? { incrs: WHOLE } : {};
+}
+
 function draw(figure: HTMLElement): void {
   const area = figure.querySelector<HTMLElement>(".chart-area")!;
   const drawn = JSON.parse(figure.querySelector("script")!.textContent!) as Drawn;
   const options: uPlot.Options = {
     width: area.clientWidth,
     height: HEIGHT,
-    scales: { x: { time: drawn.time } },
-    axes: [axis(drawn.xLabel), axis()],
+    scales: { x: across(drawn) },
+    axes: [{ ...axis(drawn.xLabel), ...steps(drawn) }, axis()],
     series: [
       { label: drawn.xLabel },
       ...drawn.labels.map((label, at) => series(label, at, drawn.scatter)),
