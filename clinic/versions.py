@@ -62,23 +62,19 @@ def compare(request: HttpRequest) -> HttpResponse:
 @roles(ADMINISTRATOR)
 @require_POST
 def promote(request: HttpRequest, pk: int) -> HttpResponse:
-    reason = request.POST.get("reason", "")
-    return _decided(request, pk, registry.promote, "is in service", reason=reason)
+    return _decided(request, pk, registry.promote, "is in service")
 
 
 @roles(ADMINISTRATOR)
 @require_POST
 def shadow(request: HttpRequest, pk: int) -> HttpResponse:
-    reason = request.POST.get("reason", "")
-    words = "reads in the shadow"
-    return _decided(request, pk, registry.shadow, words, reason=reason)
+    return _decided(request, pk, registry.shadow, "reads in the shadow")
 
 
 @roles(ADMINISTRATOR)
 @require_POST
 def retire(request: HttpRequest, pk: int) -> HttpResponse:
-    reason = request.POST.get("reason", "")
-    return _decided(request, pk, registry.retire, "is retired", reason=reason)
+    return _decided(request, pk, registry.retire, "is retired")
 
 
 @roles(ADMINISTRATOR)
@@ -88,15 +84,14 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     return _decided(request, pk, registry.rollback, "is back in service")
 
 
-def _decided(
-    request: HttpRequest, pk: int, verb: Callable, words: str, **about: str
-) -> HttpResponse:
+def _decided(request: HttpRequest, pk: int, verb: Callable, words: str) -> HttpResponse:
     """Back to the model's page; a refusal keeps what was typed."""
     version = get_object_or_404(ModelVersion, pk=pk)
+    reason = request.POST.get("reason", "")
     try:
-        verb(version=version, by=request.user, **about)
+        verb(version=version, by=request.user, reason=reason)
     except ValidationError as error:
-        context = _about(version) | about | {"refusals": error.messages}
+        context = _about(version) | {"reason": reason, "refusals": error.messages}
         return render(request, "model.html", context, status=REFUSED)
     messages.success(request, f"{version.name} {version.brief} {words}.")
     return redirect("model", pk)

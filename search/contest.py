@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from inference import artifact
 from inference.artifact import Spec
-from inference.calibrate import probability
 from search import data
 from search.card import Judged, by_study, milliseconds
-from search.evaluate import Interval, Report, report
+from search.evaluate import Interval, Report
 from search.parts import Parts
-from search.run import judge
+from search.run import assess, judge
 from search.samples import prepare
 
 SPECIFICITY = 0.9  # at which sensitivities are compared
@@ -54,7 +53,7 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
         yield Row(
             model=spec.name,
             digest=artifact.digest(folder),
-            instance=_report(judged, spec),
+            instance=assess(judged, spec),
             study=by_study(judged, spec),
             sensitivity_at_specificity=sensitivity(judged.labels, judged.logits),
             without_metal=_without_metal(judged, spec),
@@ -134,15 +133,10 @@ def _told(found: Interval | None) -> str:
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _report(judged: Judged, spec: Spec) -> Report:
-    scores = probability(judged.logits, spec.temperature)
-    return report(judged.labels, scores, judged.patients, spec.threshold)
-
-
 def _without_metal(judged: Judged, spec: Spec) -> Report | None:
     said = [dict(example.traits).get("metal") for example in judged.examples]
     bare = np.array([metal == "no" for metal in said])
     if not bare.any():
         return None
     kept = [e for e, chosen in zip(judged.examples, bare, strict=True) if chosen]
-    return _report(Judged(kept, judged.logits[bare]), spec)
+    return assess(Judged(kept, judged.logits[bare]), spec)

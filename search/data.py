@@ -79,7 +79,7 @@ def _fracatlas(folder: Path) -> list[Example]:
     person, so the published block stands for the patient; which images make a study
     is guessed (search/studies.py). Labels remain those of the image.
     """
-    boxes = _coco_boxes(folder / "fractures_coco.json")
+    boxes = coco_boxes(folder / "fractures_coco.json")
     known = _fracatlas_rows(folder)
     study = studies(known)
     traits = {row["image_id"]: _traits(row) for row in known}
@@ -118,7 +118,8 @@ def _part(row: dict[str, str]) -> str:
     return next((p for p in ("hand", "shoulder", "hip", "leg") if row[p] == "1"), "")
 
 
-def _coco_boxes(path: Path) -> dict[str, list[Box]]:
+def coco_boxes(path: Path) -> dict[str, list[Box]]:
+    """File name -> its boxes, of a COCO file."""
     coco = json.loads(path.read_text())
     names = {image["id"]: image["file_name"] for image in coco["images"]}
     boxes = defaultdict(list)

@@ -5,7 +5,6 @@ and never ends the exam.
 """
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,11 +18,11 @@ from tqdm import tqdm
 
 from inference.aggregate import AGGREGATIONS
 from inference.explain import EXPLAINERS
-from inference.explain.faithfulness import inside
 from inference.reader import READ, Reader, Source
 from inference.unreadable import UnreadableFrame
+from search.data import Box, coco_boxes
 from search.evaluate import report
-from search.pointing import WIDER
+from search.pointing import hit
 
 COLUMNS = {
     "image": ("image", "image_id", "file", "filename", "file_name", "path"),
@@ -33,8 +32,6 @@ COLUMNS = {
 }
 BROKEN = {"1", "true", "yes", "fractured", "fracture", "positive"}
 SOUND = {"0", "false", "no", "not fractured", "non_fractured", "normal", "negative"}
-
-Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def questions(labels: Path, boxes: Path | None = None) -> list[Question]:
     Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, by the
     file's name. ValueError says which row is wrong, and how.
     """
-    marked = _coco(boxes) if boxes else {}
+    marked = _marked(boxes) if boxes else {}
     with labels.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         names = _columns(rows.fieldnames or [])
@@ -199,16 +196,11 @@ def _question(
     return Question(file, int(label in BROKEN), study, patient, boxes)
 
 
-def _coco(path: Path) -> dict[str, list[Box]]:
+def _marked(path: Path) -> dict[str, list[Box]]:
     try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
-        names = {i["id"]: Path(i["file_name"]).name for i in coco["images"]}
-        found = defaultdict(list)
-        for annotation in coco["annotations"]:
-            found[names[annotation["image_id"]]].append(tuple(annotation["bbox"]))
+        return {Path(name).name: boxes for name, boxes in coco_boxes(path).items()}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path.name} is no COCO file: {error!r}") from error
-    return found
 
 
 def _counted(answers: Sequence[Answer]) -> dict[str, object]:
@@ -259,10 +251,6 @@ def _report(
 def _shares(
     rows: Sequence[tuple[Sequence[Box], tuple[float, float] | None]],
 ) -> dict[str, float | int | None]:
-    hits = [
-        peak is not None
-        and any(inside(peak, box, WIDER * max(box[2:])) for box in boxes)
-        for boxes, peak in rows
-    ]
+    hits = [hit(peak, boxes) for boxes, peak in rows]
     share = round(float(np.mean(hits)), 4) if hits else None
     return {"images": len(hits), "hits": share}

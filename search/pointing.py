@@ -18,7 +18,7 @@ from inference.calibrate import probability
 from inference.explain import COMPOSITES, gradcam, lrp
 from inference.explain.faithfulness import inside
 from inference.overlay import render
-from search.data import Example
+from search.data import Box, Example
 
 WIDER = 0.1  # of a box's longer side, on every side of it
 NEAR = 0.03  # of the frame's longer side: 15 of 500 pixels
@@ -61,11 +61,16 @@ def ruled(spec: Spec, composite: str) -> Method:
 
 def hits(peak: Peak, example: Example, shape: tuple[int, int]) -> tuple[bool, bool]:
     """Is the peak in a box widened by a tenth, and is it near one?"""
-    if peak is None:
-        return False, False
-    return (
-        any(inside(peak, box, WIDER * max(box[2:])) for box in example.boxes),
-        any(inside(peak, box, NEAR * max(shape)) for box in example.boxes),
+    near = peak is not None and any(
+        inside(peak, box, NEAR * max(shape)) for box in example.boxes
+    )
+    return hit(peak, example.boxes), near
+
+
+def hit(peak: Peak, boxes: Sequence[Box]) -> bool:
+    """Is the peak in one of the boxes, each widened by a tenth of its longer side?"""
+    return peak is not None and any(
+        inside(peak, box, WIDER * max(box[2:])) for box in boxes
     )
 
 
