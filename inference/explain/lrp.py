@@ -4,9 +4,11 @@ The logit is handed down layer by layer to the pixels (Bach et al. 2015,
 doi:10.1371/journal.pone.0130140). Between layers plain autograd carries c = R / z,
 relevance per unit of activation: under it ReLU, pooling, flattening and residual
 sums are right as they are. Only weighted layers need a rule, put in their place on
-a copy whose batch norms are folded into the convolutions before them.
+a copy whose batch norms are folded into the convolutions before them. Gates hold
+their weights: what they look at gets no relevance for them, what they let through all.
 """
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from inference.explain.rules import Rule, Weighted, alpha1beta0, box, epsilon, gamma
+from inference.networks.gate import Gate
 from inference.networks.resnet import Add
 
 POOLS = nn.MaxPool2d, nn.AdaptiveAvgPool2d
 RIGHT_AS_THEY_ARE = nn.ReLU, *POOLS, Add, nn.Flatten, nn.Dropout, nn.Identity
+GATING_THEMSELVES = {nn.Hardswish: nn.Hardsigmoid}  # x -> x * what it looks up
 
 
 @dataclass(frozen=True)
@@ -67,26 +71,38 @@ def ruled(
     copy = deepcopy(network).eval().requires_grad_(False)
     _fold(copy)
     first = next(m for m in copy.modules() if isinstance(m, nn.Conv2d))
-    for parent, name, layer in _leaves(copy):
-        if layer is first and composite.boxed:
-            setattr(parent, name, _Ruled(layer, partial(box, bounds=bounds)))
-        elif isinstance(layer, nn.Conv2d):
-            setattr(parent, name, _Ruled(layer, composite.convolutions))
-        elif isinstance(layer, nn.Linear):
-            setattr(parent, name, _Ruled(layer, composite.dense))
-        elif not isinstance(layer, RIGHT_AS_THEY_ARE):
-            raise ValueError(f"no relevance rule for {type(layer).__name__}")
+    for parent, name, layer in list(_leaves(copy)):
+        boxed = layer is first and composite.boxed
+        rule = partial(box, bounds=bounds) if boxed else None
+        setattr(parent, name, _explainable(layer, composite, rule))
     return copy
 
 
-def _leaves(network: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Every module without children: (its parent, its name there, itself)."""
-    return [
-        (parent, name, module)
-        for parent in network.modules()
-        for name, module in parent.named_children()
-        if not list(module.children())
-    ]
+def _explainable(
+    layer: nn.Module, composite: Composite, rule: Rule | None = None
+) -> nn.Module:
+    """`layer` by `rule`, or by that of its kind. ValueError where there is none."""
+    if isinstance(layer, nn.Conv2d):
+        return _Ruled(layer, rule or composite.convolutions)
+    if isinstance(layer, nn.Linear):
+        return _Ruled(layer, composite.dense)
+    if type(layer) in GATING_THEMSELVES:
+        layer = Gate(GATING_THEMSELVES[type(layer)]())
+    if isinstance(layer, Gate):
+        return _Held(layer)
+    if isinstance(layer, RIGHT_AS_THEY_ARE):
+        return layer
+    raise ValueError(f"no relevance rule for {type(layer).__name__}")
+
+
+def _leaves(parent: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    """What is explained as a whole, gates and every module without children: (its
+    parent, its name there, itself)."""
+    for name, module in parent.named_children():
+        if isinstance(module, Gate) or not list(module.children()):
+            yield parent, name, module
+        else:
+            yield from _leaves(module)
 
 
 def _fold(network: nn.Module) -> None:
@@ -97,6 +113,17 @@ def _fold(network: nn.Module) -> None:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(parent, before, fuse_conv_bn_eval(conv, norm))
                 setattr(parent, name, nn.Identity())
+
+
+class _Held(nn.Module):
+    """A gate whose weights are constants."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, signal: Tensor, seen: Tensor | None = None) -> Tensor:
+        return signal * self.gate.weights(signal if seen is None else seen).detach()
 
 
 class _Ruled(nn.Module):

@@ -8,8 +8,8 @@ from marked boxes need to know.
 
 Every network can be explained by layer-wise relevance propagation (Bach et al.
 2015, doi:10.1371/journal.pone.0130140), which sets the rules of construction:
-activations are `nn.ReLU`, residual sums go through a module, and no weighted
-module is applied twice.
+activations are `nn.ReLU` or `nn.Hardswish`, residual sums go through a module,
+products with a mask through a `Gate`, and no weighted module is applied twice.
 """
 
 from collections.abc import Callable, Mapping
