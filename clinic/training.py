@@ -38,13 +38,15 @@ def plan(
     rate: float | None = None,
     seed: int = 0,
     start: Path | None = None,
+    **changes: object,
 ) -> Plan:
-    """The plan of `network`; epochs (one number a stage) and rate replace its own.
+    """The plan of `network`; epochs (one number a stage), rate and other changes
+    replace its own.
 
     What goes on from an artifact keeps that artifact's architecture. ValueError if
     the plan needs published weights and `start` does not name them.
     """
-    chosen = replace(PLANS[network], seed=seed)
+    chosen = replace(PLANS[network], seed=seed, **changes)
     if start is None and chosen.stages[0].frozen:
         raise ValueError(
             f"{network} begins with published weights: name their file by --start"
@@ -158,7 +160,8 @@ class Diary:
             self.known = len(history)
             epoch, of = history[-1], self.job.epochs
             line = f"epoch {epoch['epoch']} of {of}: loss {epoch['loss']:.4f}, "
-            line += f"AUROC on validation {epoch['auroc']:.4f}"
+            line += f"AUROC on validation {epoch['auroc']:.4f}, "
+            line += f"by study {epoch['study_auroc']:.4f}"
             self.say(line, history=history, done=done)
         elif time.monotonic() - self.told > OFTEN:
             self.say("", done=done)

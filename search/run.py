@@ -41,6 +41,7 @@ SENSITIVITY = 0.8  # on validation, at the threshold
 SPECIFICITY = 0.95  # on validation, from where a finding counts as confident
 
 RX_TRAINED = Arch("rx", (("batch_norm", True), ("dropout", 0.3)))
+RX_LARGE_TRAINED = Arch("rx", (*RX_TRAINED.options, *ARCHS["rx-large"].options))
 # Half the size: what two cores can learn from in minutes.
 HALF = Recipe(width=171, height=256)
 # Published weights, gently: the head first, then everything at a tenth of the usual
@@ -56,6 +57,7 @@ PLANS = {
     ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
     "rx-lite": Plan(RX_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),
+    "rx-large": Plan(RX_LARGE_TRAINED, (Stage(30, 1.0, True, 1e-3),), HALF),
 }
 
 

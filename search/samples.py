@@ -35,6 +35,7 @@ class Samples:
     pixels: uint8 (N, height, width). labels: int64 (N,). owners: (N,) index of the
     example a view comes from. boxes: a view's fractures, float32 (k, 4) left, top,
     right, bottom in view pixels. weights: float32 (N,), how much each label counts.
+    studies: (N,) number of the study a view is of; None: each is one of its own.
     """
 
     pixels: np.ndarray
@@ -42,6 +43,7 @@ class Samples:
     owners: np.ndarray
     boxes: tuple[np.ndarray, ...]
     weights: np.ndarray | None = None  # None: all the same
+    studies: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,8 +53,8 @@ class Samples:
         indices = np.arange(len(self))[chosen]
         boxes = tuple(self.boxes[i] for i in indices)
         columns = self.pixels, self.labels, self.owners
-        rest = None if self.weights is None else self.weights[indices]
-        return Samples(*(column[indices] for column in columns), boxes, rest)
+        kept = (None if c is None else c[indices] for c in (self.weights, self.studies))
+        return Samples(*(column[indices] for column in columns), boxes, *kept)
 
     def scaled(self, scale: float) -> "Samples":
         """The same views, smaller. They are not decoded again."""
@@ -95,17 +97,28 @@ def prepare(
     ]
     labels = _labels(found, owners, boxes)
     weights = np.array([found[i].weight for i in owners], np.float32)
-    return Samples(pixels, labels, owners, tuple(boxes), weights), reasons
+    studies = np.unique([found[i].study for i in owners], return_inverse=True)[1]
+    return Samples(pixels, labels, owners, tuple(boxes), weights, studies), reasons
 
 
 def batches(
-    samples: Samples, order: np.ndarray, size: int, rng: np.random.Generator
+    samples: Samples,
+    order: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+    invert: float = 0.0,
 ) -> Iterator[Batch]:
-    """Augmented batches of `size`; what is left at the end is not used."""
+    """Augmented batches of `size`; what is left at the end is not used.
+
+    invert: how often a view turns negative.
+    """
     for start in range(0, len(order) - size + 1, size):
         chosen = order[start : start + size]
         pairs = [augmented(samples.pixels[i], samples.boxes[i], rng) for i in chosen]
         images, boxes = zip(*pairs, strict=True)
+        if invert:
+            turned = rng.random(size) < invert
+            images = [1 - x if turn else x for x, turn in zip(images, turned)]
         labels = samples.labels[chosen].astype(np.float32)
         weights = None if samples.weights is None else samples.weights[chosen]
         yield Batch(np.stack(images)[:, None], labels, list(boxes), weights)

@@ -61,7 +61,8 @@ def fit(
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
     Only the last stage may provide the result, for it alone trains at full size on
-    what is to be read. A checkpoint found in `folder` is taken up again.
+    what is to be read; its best epoch is the one that scores validation studies
+    best. A checkpoint found in `folder` is taken up again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainee, progress = Trainee(plan, teacher, start), Progress()
@@ -73,10 +74,12 @@ def fit(
         if begin < stage.epochs:
             training, validation = material.of(stage)
             for epoch in range(begin, stage.epochs):
+                if progress.stale(plan.patience):
+                    break
                 say = partial(tell, tuple(progress.history))
                 entry = _epoch(trainee, stage, epoch, first + epoch, training, say)
                 logits = predict(trainee.average, validation, plan.recipe)
-                entry["auroc"] = auroc(validation.labels, logits)
+                entry |= _scores(validation, logits)
                 progress.note(entry, trainee, eligible=stage is plan.stages[-1])
                 trainee.save(folder, progress)
                 tell(tuple(progress.history), len(progress.history))
@@ -113,12 +116,21 @@ def _epoch(
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed * 1000 + overall)
         trainee.begin(stage)
-        work = batches(training, order, size, rng)
+        work = batches(training, order, size, rng, plan.invert)
         for step, batch in enumerate(tqdm(work, f"epoch {overall + 1}", steps)):
             done = (epoch + step / steps) / stage.epochs
             losses.append(trainee.learn(batch, stage.rate * _height(done)))
             say(overall + (step + 1) / steps)
     return {"epoch": overall + 1, "loss": float(np.mean(losses))}
+
+
+def _scores(samples: Samples, logits: np.ndarray) -> dict[str, float]:
+    """AUROC by view, and by study: each as suspicious as its most suspicious view."""
+    views = samples.labels, logits
+    if samples.studies is not None:
+        inside = [samples.studies == study for study in np.unique(samples.studies)]
+        views = (np.array([values[i].max() for i in inside]) for values in views)
+    return {"auroc": auroc(samples.labels, logits), "study_auroc": auroc(*views)}
 
 
 def _height(done: float) -> float:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from search.samples import Batch
 CHECKPOINT = "checkpoint.safetensors"
 STRIDE = 16  # of the features, in pixels
 BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
+OPTIMIZERS = {
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,11 @@ class Plan:
     """How to train. boxes: weight of the marked fractures in the loss; 0 ignores
     them. ema: how slowly the averaged weights, which are the result, follow.
     teaching: how much of a label is a teacher's opinion of it, if there is one
-    (Hinton et al. 2015, arXiv:1503.02531)."""
+    (Hinton et al. 2015, arXiv:1503.02531). bootstrap: how much of it is what the
+    network itself holds more likely, against wrong labels (Reed et al. 2015,
+    arXiv:1412.6596). invert: how often a view turns negative. optimizer: one of
+    OPTIMIZERS. patience: epochs of the last stage without a better score of the
+    validation studies after which it ends; 0 waits for all."""
 
     arch: Arch
     stages: tuple[Stage, ...]
@@ -56,6 +65,10 @@ class Plan:
     boxes: float = 1.0
     ema: float = 0.99
     teaching: float = 0.5
+    bootstrap: float = 0.0
+    invert: float = 0.0
+    optimizer: str = "adamw"
+    patience: int = 0
 
     def to_json(self) -> dict[str, object]:
         return asdict(self) | {"arch": self.arch.to_json()}
@@ -101,7 +114,7 @@ class Trainee:
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
         self.learning = nn.ModuleList([self.network, self.box_head])
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = OPTIMIZERS[plan.optimizer](
             self.learning.parameters(), weight_decay=plan.decay
         )
         self.steps = 0
@@ -136,6 +149,7 @@ class Trainee:
         if self.teacher:
             opinion = self.teacher.opinion(batch.images)
             labels = labels.lerp(opinion, self.plan.teaching)
+        labels = labels.lerp((logits > 0).float(), self.plan.bootstrap)
         counts = None if batch.weights is None else torch.from_numpy(batch.weights)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
         shape = features.shape[-2:]
@@ -208,11 +222,19 @@ class Progress:
 
     def note(self, entry: dict[str, float], trainee: Trainee, eligible: bool) -> None:
         """Keep the averaged weights if this epoch is the best eligible so far."""
-        ahead = [e["auroc"] for e in self.history if e["eligible"]]
+        ahead = self._scores()
         self.history.append(entry | {"eligible": eligible})
-        if eligible and (not ahead or entry["auroc"] > max(ahead)):
+        if eligible and (not ahead or entry["study_auroc"] > max(ahead)):
             state = trainee.average.state_dict()
             self.best = {name: value.clone() for name, value in state.items()}
+
+    def stale(self, patience: int) -> bool:
+        """Whether the last `patience` eligible epochs brought nothing better."""
+        found = self._scores()
+        return 0 < patience <= len(found) - 1 - int(np.argmax(found or [0]))
+
+    def _scores(self) -> list[float]:
+        return [e["study_auroc"] for e in self.history if e["eligible"]]
 
 
 def _attention(network: nn.Module) -> Attention | None:

@@ -8,9 +8,10 @@ import torch
 
 from inference.networks import Arch
 from inference.preprocess import Recipe
+from search import train
 from search.samples import Samples, batches
 from search.train import Material, fit
-from search.trainee import CHECKPOINT, Plan, Stage, Trainee
+from search.trainee import CHECKPOINT, Plan, Progress, Stage, Trainee
 
 TINY = Arch(
     "rx",
@@ -63,11 +64,14 @@ def test_the_same_seed_gives_the_same_weights(material, tmp_path):
     assert not same(weights(one), weights(other))
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("after", "optimizer"), [(1, "adamw"), (2, "adamw"), (3, "adamw"), (2, "sgd")]
+)
 def test_interrupted_after_any_epoch_it_goes_on_as_if_it_had_not(
-    material, tmp_path, monkeypatch, after
+    material, tmp_path, monkeypatch, after, optimizer
 ):
-    whole = fit(PLAN, material, tmp_path / "whole")
+    plan = replace(PLAN, optimizer=optimizer)
+    whole = fit(plan, material, tmp_path / "whole")
     save, saved = Trainee.save, []
 
     def save_then_stop(self, *args):
@@ -78,9 +82,9 @@ def test_interrupted_after_any_epoch_it_goes_on_as_if_it_had_not(
 
     monkeypatch.setattr(Trainee, "save", save_then_stop)
     with pytest.raises(KeyboardInterrupt):
-        fit(PLAN, material, tmp_path / "halves")
+        fit(plan, material, tmp_path / "halves")
     assert (tmp_path / "halves" / CHECKPOINT).exists()
-    resumed = fit(PLAN, material, tmp_path / "halves")
+    resumed = fit(plan, material, tmp_path / "halves")
     assert resumed.history == whole.history
     assert same(weights(resumed), weights(whole))
 
@@ -153,3 +157,79 @@ def test_a_weight_goes_with_its_sample(material):
     assert counted.scaled(0.5).weights.tolist() == counted.weights.tolist()
     (batch,) = batches(counted, chosen, 2, np.random.default_rng(0))
     assert batch.weights.tolist() == [5, 2]
+
+
+def scored(*scores):
+    """A progress whose eligible epochs scored so."""
+    eligible = [{"study_auroc": score, "eligible": True} for score in scores]
+    return Progress([{"study_auroc": 0.99, "eligible": False}, *eligible])
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "stale"),
+    [
+        ((0.6, 0.7, 0.65), 1, True),
+        ((0.6, 0.7, 0.65), 2, False),
+        ((0.6, 0.7, 0.65, 0.7), 2, True),  # as good is not better
+        ((0.6, 0.7), 1, False),
+        ((), 1, False),
+        ((0.6, 0.5, 0.5), 0, False),
+    ],
+)
+def test_a_training_is_stale_once_its_patience_is_at_an_end(scores, patience, stale):
+    assert scored(*scores).stale(patience) == stale
+
+
+def test_it_ends_early_and_stays_ended(material, tmp_path):
+    """At a rate of nothing no epoch is better than the first."""
+    stages = (Stage(9, 1.0, True, 0.0),)
+    plan = replace(PLAN, stages=stages, patience=3)
+    first = fit(plan, material, tmp_path)
+    assert len(first.history) == 4
+    assert fit(plan, material, tmp_path).history == first.history
+
+
+def test_the_best_epoch_is_chosen_by_studies(material, tmp_path, monkeypatch):
+    told = iter([(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)])
+    kept = []
+
+    def scores(samples, logits):
+        return dict(zip(("auroc", "study_auroc"), next(told)))
+
+    def save(self, folder, progress):
+        kept.append(weights(progress))
+
+    monkeypatch.setattr(train, "_scores", scores)
+    monkeypatch.setattr(Trainee, "save", save)
+    fit(replace(PLAN, stages=(Stage(3, 1.0, True, 1e-3),)), material, tmp_path)
+    assert not same(kept[0], kept[1])
+    assert same(kept[1], kept[2])
+
+
+def test_a_study_is_as_suspicious_as_its_most_suspicious_view(material):
+    views = replace(
+        material.validation.of(np.arange(4)),
+        labels=np.array([1, 0, 0, 0]),
+        studies=np.array([7, 7, 2, 2]),
+    )
+    logits = np.array([-1.0, 2.0, 1.0, -3.0], np.float32)
+    assert train._scores(views, logits) == {"auroc": 1 / 3, "study_auroc": 1.0}
+    apart = replace(views, studies=None)
+    assert train._scores(apart, logits)["study_auroc"] == 1 / 3
+
+
+def test_a_study_goes_with_its_view(material):
+    known = replace(material.ours, studies=np.arange(16) // 2)
+    assert known.of(np.array([5, 2])).studies.tolist() == [2, 1]
+    assert known.scaled(0.5).studies.tolist() == known.studies.tolist()
+
+
+def test_views_turn_negative_as_often_as_asked(material):
+    def drawn(invert):
+        rng = np.random.default_rng(0)
+        return next(batches(material.ours, np.arange(16), 16, rng, invert)).images
+
+    plain, turned = drawn(0.0), drawn(1.0)
+    assert np.allclose(turned, 1 - plain)
+    some = np.array([not np.allclose(a, b) for a, b in zip(plain, drawn(0.5))])
+    assert 2 <= some.sum() <= 14

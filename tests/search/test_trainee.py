@@ -150,3 +150,16 @@ def test_a_label_does_not_teach_attention():
     before = trainee.attention.marks.bias.detach().clone()
     trainee.learn(broken(), 1e-3)
     assert torch.equal(trainee.attention.marks.bias.detach(), before)
+
+
+def test_what_the_network_holds_likely_outweighs_a_label_as_the_plan_says():
+    """All is labelled fractured; the network begins sure that nothing is."""
+    start = {f"head.{len(build(TINY).head) - 1}.bias": torch.tensor([-8.0])}
+    ends = []
+    for share in 0.0, 1.0:
+        trainee = Trainee(replace(PLAN, bootstrap=share, boxes=0.0), start=start)
+        for _ in range(40):
+            trainee.learn(broken(), 1e-2)
+        with torch.no_grad():
+            ends.append(trainee.network(torch.from_numpy(broken().images)).mean())
+    assert ends[0] > 0 > ends[1]

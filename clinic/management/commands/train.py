@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference.artifact import DamagedArtifact
 
-NETWORKS = ("squeezenet", "resnet18", "rx-lite")
+NETWORKS = ("squeezenet", "resnet18", "rx-lite", "rx-large")
 
 
 class Command(BaseCommand):
@@ -27,6 +27,21 @@ class Command(BaseCommand):
             help="An artifact to go on from, or SqueezeNet's published weights (.npz)",
         )
         parser.add_argument("--rate", type=float, help="The highest learning rate")
+        parser.add_argument("--optimizer", choices=("adamw", "sgd"), default="adamw")
+        parser.add_argument(
+            "--invert",
+            type=float,
+            default=0.0,
+            metavar="SHARE",
+            help="How often a view turns negative",
+        )
+        parser.add_argument(
+            "--patience",
+            type=int,
+            default=10,
+            metavar="EPOCHS",
+            help="End when so many epochs scored the validation studies no better",
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--epochs", type=int, nargs="+", help="One number a stage of the plan"
@@ -39,7 +54,10 @@ class Command(BaseCommand):
             return {name: options[name] for name in names}
 
         try:
-            plan = training.plan(**chosen("network", "epochs", "rate", "seed", "start"))
+            plan = training.plan(
+                **chosen("network", "epochs", "rate", "seed", "start"),
+                **chosen("optimizer", "invert", "patience"),
+            )
             verdict = training.train(
                 plan=plan, **chosen("network", "images", "out", "teacher", "start")
             )
