@@ -6,10 +6,9 @@ have counts as missing.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from clinic import registry
-from clinic.charts import Chart, figure
+from clinic.charts import figure
 from clinic.models import ModelVersion
 from search.holdout import MEASURES, METHODS, Estimate, by_subgroup, summary
 from search.holdout import calibration_error as error_of
@@ -18,6 +17,11 @@ NOT_MEASURED, NOT_STATED = "not measured", "not stated"
 SIDES = ("training", "validation", "test")
 PERSONAL = ("age", "sex")  # told even where nothing is known of them
 OVERLAYS = {"lrp": "LRP", "gradcam": "Grad-CAM"}
+ABSTENTIONS = {
+    "poor_quality": "Left to people: poor quality",
+    "unlike_training": "Left to people: unlike the training",
+    "uncertain": "Left to people: uncertain",
+}
 
 Fact = tuple[str, str]
 
@@ -43,6 +47,7 @@ def facts(version: ModelVersion) -> dict[str, list[Fact]]:
         ],
         "Test part": list(_tested(card)),
         "Holdout, as the gate judges it": list(_held_out(version)),
+        "Calibration and doubt": list(_doubt(card)),
         "Overlays": list(_pointing(card)),
         "Making": list(_making(card)),
     }
@@ -87,25 +92,6 @@ def auroc(card: Mapping[str, object]) -> str:
     return _interval(_at(card, "test", "auroc"))
 
 
-def curves(*versions: ModelVersion) -> Chart | None:
-    """How training went, epoch by epoch; None where no card tells."""
-    lines: dict[str, list[float | None]] = {}
-    for version in versions:
-        by = f", {version.name} {version.brief}" if len(versions) > 1 else ""
-        epochs = _epochs(version.card)
-        for key, words in (("auroc", "AUROC on validation"), ("loss", "loss")):
-            values = [figure(epoch.get(key)) for epoch in epochs]
-            if any(value is not None for value in values):
-                lines[words + by] = values
-    if not lines:
-        return None
-    padded = list(zip_longest(*lines.values()))
-    columns = [list(column) for column in zip(*padded)]
-    number = list(range(1, len(padded) + 1))
-    named = dict(zip(lines, columns))
-    return Chart("training", "Training, epoch by epoch", "epoch", number, named)
-
-
 # --- Sections -------------------------------------------------------------------
 
 
@@ -139,6 +125,23 @@ def _held_out(version: ModelVersion) -> Iterator[Fact]:
         )
     yield "Milliseconds a view", _number(known.milliseconds)
     yield "Digest", known.digest[:12] or NOT_MEASURED
+
+
+def _doubt(card: Mapping[str, object]) -> Iterator[Fact]:
+    """Of the images of the test part, but for what validation says of itself."""
+    for side in ("test", "validation"):
+        error = _at(card, "calibration", side, "ece")
+        bare = _at(card, "calibration", side, "ece_without_temperature")
+        yield f"Expected calibration error, {side}", _number(error)
+        yield f"The same without temperature, {side}", _number(bare)
+    yield "Confident from", _number(_at(card, "confident", "test", "threshold"))
+    for key in ("sensitivity", "specificity"):
+        value = _at(card, "confident", "test", key)
+        yield f"{key.capitalize()} of confident", _number(value)
+    of = _number(_at(card, "abstentions", "images"))
+    for code, words in ABSTENTIONS.items():
+        count = _number(_at(card, "abstentions", code))
+        yield words, count if NOT_MEASURED in (count, of) else f"{count} of {of} images"
 
 
 def _pointing(card: Mapping[str, object]) -> Iterator[Fact]:
@@ -207,10 +210,3 @@ def _grouped(attribute: object) -> str:
         f"{_at(group, 'group')} {_number(_at(group, 'images'))}" for group in groups
     ]
     return ", ".join(told + ([f"missing {missing}"] if missing else []))
-
-
-def _epochs(card: Mapping[str, object]) -> list[Mapping[str, object]]:
-    history = card.get("history")
-    if not isinstance(history, list):
-        return []
-    return [epoch for epoch in history if isinstance(epoch, Mapping)]

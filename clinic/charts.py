@@ -1,7 +1,7 @@
 """Charts as values: what frontend/src/chart.ts draws, and the same as a table."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 Values = list[float | None]
@@ -11,7 +11,7 @@ Values = list[float | None]
 class Chart:
     """key: names it on its page. lines: label -> values, one for each of `x`, which
     ascend. scatter: points without lines between them. time: x counts seconds since
-    1970, and is shown as days."""
+    1970, and is shown as days. beside: columns of the table that are not drawn."""
 
     key: str
     title: str
@@ -20,6 +20,7 @@ class Chart:
     lines: dict[str, Values]
     scatter: bool = False
     time: bool = False
+    beside: dict[str, Values] = field(default_factory=dict)
 
     @property
     def drawn(self) -> dict[str, object]:
@@ -32,9 +33,14 @@ class Chart:
         }
 
     @property
+    def head(self) -> tuple[str, ...]:
+        return (self.x_label, *self.lines, *self.beside)
+
+    @property
     def rows(self) -> list[tuple[float | str | None, ...]]:
         x = [_day(value) for value in self.x] if self.time else self.x
-        return list(zip(x, *self.lines.values(), strict=True))
+        told = (*self.lines.values(), *self.beside.values())
+        return list(zip(x, *told, strict=True))
 
 
 def noon(day: date) -> int:

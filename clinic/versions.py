@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from clinic import cards, registry, shadows
+from clinic import cards, curves, registry, shadows
 from clinic.charts import Chart
 from clinic.models import AuditEvent, ModelVersion
 from clinic.permissions import ADMINISTRATOR, roles
@@ -55,7 +55,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     }
     context = {"first": first, "second": second, "told": told}
     context["judgement"] = registry.judgement(first, second)
-    context["curves"] = cards.curves(first, second)
+    context["curves"] = curves.of(first, second)
     return render(request, "compare.html", context)
 
 
@@ -111,7 +111,7 @@ def _about(version: ModelVersion) -> dict[str, object]:
             cards.people(version.card),
             cards.subgroups(version),
         ],
-        "curves": cards.curves(version),
+        "curves": curves.of(version),
         "events": events.select_related("actor").order_by("-pk"),
     } | _in_the_shadow(version)
 

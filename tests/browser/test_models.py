@@ -47,11 +47,12 @@ def holdout(overlooked=0.0, sharp=1.0, **said):
 
 @pytest.fixture
 def register(database, own_folders, tmp_path, weights):
-    def make(name, **about):
+    def make(name, calibration=CARD["calibration"], coverage=CARD["coverage"], **about):
         folder = shutil.copytree(weights, tmp_path / "shipped" / name)
         spec = json.loads((folder / artifact.SPEC).read_text()) | {"name": name}
         (folder / artifact.SPEC).write_text(json.dumps(spec))
-        card = CARD | {"holdout": holdout(**about)}
+        doubt = {"calibration": calibration, "coverage": coverage}
+        card = CARD | doubt | {"holdout": holdout(**about)}
         (folder / artifact.CARD).write_text(json.dumps(card))
         return registry.register(folder=folder, by=None)
 
@@ -95,14 +96,14 @@ def test_the_gate_is_read_before_anything_can_be_pressed(
     expect(blockers.first).to_contain_text("AUROC 0.")
     expect(blockers.last).to_contain_text("A view takes 21 ms against 12.5 ms")
     expect(page.get_by_role("button", name="Promote")).to_be_disabled()
-    drawn(page, 1)
+    drawn(page, 3)
     sound(page)
     shot("model-blocked")
-    page.locator("h3", has_text="Training curve").scroll_into_view_if_needed()
+    page.locator("h3", has_text="Training").scroll_into_view_if_needed()
     shot("model-card")
-    page.locator("summary").click()
+    page.locator("summary").first.click()
     rows = page.locator(".chart table.numbers tbody tr")
-    expect(rows).to_have_count(len(CARD["history"]))
+    expect(rows.filter(visible=True)).to_have_count(len(CARD["history"]))
     assert stage(worse) == "candidate"
 
 
@@ -136,9 +137,49 @@ def test_two_side_by_side(page, sign_in, scene, serving, register, shot):
     page.get_by_role("button", name="Side by side").click()
     expect(page.locator("h1")).to_contain_text("blurred")
     expect(page.locator(".hot").first).to_have_text("refuses")
-    drawn(page, 1)
+    drawn(page, 3)
     sound(page)
-    shot("models-compared")
+    page.screenshot(path="var/screenshots/models-compared.png", full_page=True)
+
+
+def test_how_well_a_model_knows_itself_is_drawn(
+    page, sign_in, scene, serving, register, shot
+):
+    bare = register("bare", calibration=None, coverage=None)
+    sign_in("administrator")
+    open_models(page)
+    page.get_by_role("link", name="resnet18").click()
+    drawn(page, 3)
+    reliability = chart(page, "Share of fractured images")
+    coverage = chart(page, "Share of wrong answers")
+    assert painted(reliability) and painted(coverage)
+    for shown in (reliability, coverage):
+        shown.locator("summary").click()
+    told = [tenth for tenth in CARD["calibration"]["test"]["bins"] if tenth["count"]]
+    seen = f"{told[0]['fractured'] / told[0]['count']:.3g}"
+    expect(reliability.get_by_role("cell", name=seen, exact=True).first).to_be_visible()
+    expect(coverage.locator(".numbers tbody tr")).to_have_count(len(CARD["coverage"]))
+    sound(page)
+    reliability.scroll_into_view_if_needed()
+    page.screenshot(path="var/screenshots/model-reliability.png", full_page=True)
+    page.get_by_role("button", name="Side by side").click()
+    lacks = f"The card of bare {bare.brief} holds no"
+    for noun in ("reliability diagram", "coverage/error curve"):
+        expect(page.get_by_text(f"{lacks} {noun}.")).to_be_visible()
+    drawn(page, 3)
+    sound(page)
+
+
+def chart(page, title):
+    return page.locator(".chart", has=page.locator("figcaption", has_text=title))
+
+
+def painted(figure):
+    """Is there anything but background on its canvas?"""
+    return figure.locator("canvas").evaluate(
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+        ".some(value => value > 0)",
+    )
 
 
 def test_what_the_shadow_said(page, sign_in, scene, serving, register, shot):
@@ -160,7 +201,7 @@ def test_what_the_shadow_said(page, sign_in, scene, serving, register, shot):
     sign_in("administrator")
     open_models(page)
     page.get_by_role("link", name="squeezenet").click()
-    drawn(page, 3)
+    drawn(page, 5)
     sound(page)
     page.locator(".models a").first.scroll_into_view_if_needed()
     shot("model-shadow")

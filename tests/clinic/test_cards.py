@@ -10,6 +10,7 @@ from clinic.models import ModelVersion
 from tests.clinic.factories import HOSTILE, make_model
 
 pytestmark = pytest.mark.django_db
+DOUBT = "Calibration and doubt"
 SHIPPED = sorted(configured.SHIPPED_MODELS.glob("*/card.json"))
 
 
@@ -56,7 +57,6 @@ def test_an_empty_card_says_not_measured_everywhere(version):
         ("sex", *["not measured"] * 3),
     ]
     assert cards.subgroups(version).rows == []
-    assert cards.curves(version) is None
     assert cards.auroc({}) == "not measured"
 
 
@@ -100,23 +100,6 @@ def test_who_the_data_show_is_told_with_those_of_whom_nothing_is_known():
     ]
 
 
-def test_the_curve_has_a_point_an_epoch(version):
-    version.card = {
-        "history": [
-            {"epoch": 1, "auroc": 0.5, "loss": 0.7},
-            {"epoch": 2, "auroc": float("nan"), "loss": 0.6},
-        ]
-    }
-    chart = cards.curves(version)
-    assert chart.rows == [(1, 0.5, 0.7), (2, None, 0.6)]
-    other = make_model("other", ModelVersion.Stage.CANDIDATE)
-    other.card = {"history": [{"auroc": 0.9}]}
-    both = cards.curves(version, other)
-    assert f"AUROC on validation, other {other.brief}" in both.lines
-    assert both.rows[1][-1] is None
-    json.dumps(both.drawn, allow_nan=False)
-
-
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_shipped_cards_tell_what_they_must(version, path):
     version.card = json.loads(path.read_text())
@@ -124,12 +107,14 @@ def test_shipped_cards_tell_what_they_must(version, path):
     wanted = [("Use", "Intended use"), ("Use", "Licence of the data")]
     wanted += [("Test part", "AUROC"), ("Making", "Commit"), ("Making", "Seed")]
     assert not [key for key in wanted if found[key].startswith("not ")]
-    assert len(cards.curves(version).rows) == len(version.card["history"])
+    assert found[DOUBT, "Expected calibration error, test"].startswith("0.")
+    assert found[DOUBT, "Left to people: poor quality"] == "4 of 217 images"
     assert cards.data(version.card).rows[0][1] != "not measured"
 
 
 ODD = {"training": {"attributes": {"sex": {"groups": [3, None], "missing": "x"}}}}
-KEYS = ("parts", "test", "holdout", "history", "plan", "data", "pointing", "limits")
+KEYS = ("parts", "test", "holdout", "plan", "data", "pointing", "limits")
+KEYS += ("calibration", "confident", "abstentions")
 
 
 @pytest.mark.parametrize("odd", [*HOSTILE, 3, None, [], [3], {}, {"training": 3}, ODD])
@@ -137,4 +122,4 @@ def test_a_card_that_holds_anything_is_still_a_page(version, odd):
     version.card = dict.fromkeys(KEYS, odd)
     assert told(version)
     cards.data(version.card), cards.people(version.card)
-    cards.subgroups(version), cards.curves(version)
+    cards.subgroups(version)
