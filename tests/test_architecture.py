@@ -39,6 +39,7 @@ WITHOUT_TORCH = {
     "inference",
     "inference.anatomy",
     "inference.artifact",
+    "inference.blueprint",
     "inference.dicom",
     "inference.dx",
     "inference.overlay",
@@ -52,6 +53,7 @@ WITHOUT_TORCH = {
     "search.demographics_page",
     "search.gate",
     "search.holdout",
+    "search.spaces",
 }
 HOMES = {
     "captum": "inference/explain/",
