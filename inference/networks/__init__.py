@@ -17,11 +17,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from inference.networks.residual_attention import ResidualAttention
 from inference.networks.resnet import ResNet18
 from inference.networks.rx import Rx
 from inference.networks.squeezenet import SqueezeNet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "residual_attention": ResidualAttention,
     "resnet18": ResNet18,
     "rx": Rx,
     "squeezenet": SqueezeNet,
@@ -48,6 +50,7 @@ class Arch:
 ARCHS = {
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
     "resnet18": Arch("resnet18"),
+    "residual-attention": Arch("residual_attention"),
     "rx-lite": Arch("rx"),
     "rx-large": Arch(
         "rx", (("pool_every", 2), ("widths", (16, 32, 32, 64, 64, 128, 128, 256)))

@@ -5,26 +5,41 @@ import torch
 from torch import Tensor, nn
 
 from inference.explain import bounds
-from inference.networks import Arch, build
+from inference.networks import NETWORKS, Arch, build
 from inference.preprocess import Recipe
 
 BLACK_AND_WHITE = bounds(Recipe())
 
 
-@pytest.fixture(
-    params={
-        "resnet18": Arch("resnet18", (("width", 8),)),
-        "rx": Arch("rx", (("hidden", (32, 16)), ("widths", (8, 8, 16, 16)))),
-        "rx-batch-norm": Arch(
-            "rx", (("batch_norm", True), ("pool_every", 2), ("widths", (8,) * 6))
-        ),
-    }.items(),
-    ids=lambda item: item[0],
-)
+PLAIN = {
+    "resnet18": Arch("resnet18", (("width", 8),)),
+    "rx": Arch("rx", (("hidden", (32, 16)), ("widths", (8, 8, 16, 16)))),
+    "rx-batch-norm": Arch(
+        "rx", (("batch_norm", True), ("pool_every", 2), ("widths", (8,) * 6))
+    ),
+}
+LOOKING = {
+    "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
+    "residual_attention": Arch("residual_attention", (("width", 8),)),
+}
+SMALL = PLAIN | LOOKING
+assert {arch.family for arch in SMALL.values()} == NETWORKS.keys(), "name one of each"
+
+
+@pytest.fixture(params=SMALL)
 def small_network(request) -> nn.Module:
+    return lived_in(SMALL[request.param])
+
+
+@pytest.fixture(params=PLAIN)
+def plain_network(request) -> nn.Module:
+    return lived_in(PLAIN[request.param])
+
+
+def lived_in(arch: Arch) -> nn.Module:
     """Biases and batch-norm statistics far from where they start."""
     torch.manual_seed(0)
-    network = build(request.param[1])
+    network = build(arch)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

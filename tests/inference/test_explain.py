@@ -93,6 +93,7 @@ def test_lrp_follows_the_recipe(small_network, small_views):
 
 LEARNERS = {
     "resnet18": Arch("resnet18", (("width", 8),)),
+    "residual_attention": Arch("residual_attention", (("width", 8),)),
     "rx": Arch(
         "rx", (("grid", (4, 3)), ("hidden", (64, 32)), ("widths", (8, 16, 32, 64)))
     ),
