@@ -45,8 +45,9 @@ def facts(version: ModelVersion) -> dict[str, list[Fact]]:
             ("Notes", _words(card, "notes")),
             ("Licence of the data", _words(card, "data", "licence")),
         ],
-        "Test part": list(_tested(card)),
-        "Holdout, as the gate judges it": list(_held_out(version)),
+        "Holdout by study, as the gate judges it": list(_held_out(version)),
+        "Test part by study": list(_tested(card.get("test_by_study"))),
+        "Test part by image": list(_tested(card.get("test"))),
         "Calibration and doubt": list(_doubt(card)),
         "Overlays": list(_pointing(card)),
         "Making": list(_making(card)),
@@ -77,43 +78,44 @@ def people(card: Mapping[str, object]) -> Table:
 
 
 def subgroups(version: ModelVersion) -> Table:
-    """Each subgroup of the holdout, with 90 % intervals over patients."""
+    """Each subgroup of the holdout's studies, with 90 % intervals over patients."""
     known = registry.facts(version)
     found = [] if known.trouble else by_subgroup(known)
     rows = [
         (name, str(count), *(_estimate(figures[what]) for what in MEASURES))
         for name, count, figures in found
     ]
-    return Table("Subgroups of the holdout", ("Subgroup", "Cases", *MEASURES), rows)
+    return Table("Subgroups of the holdout", ("Subgroup", "Studies", *MEASURES), rows)
 
 
 def auroc(card: Mapping[str, object]) -> str:
-    """On the test part, with its interval."""
-    return _interval(_at(card, "test", "auroc"))
+    """By study on the test part, with its interval."""
+    return _interval(_at(card, "test_by_study", "auroc"))
 
 
 # --- Sections -------------------------------------------------------------------
 
 
-def _tested(card: Mapping[str, object]) -> Iterator[Fact]:
-    yield "Cases", _number(_at(card, "test", "cases"))
-    yield "Fractured", _number(_at(card, "test", "fractured"))
-    yield "AUROC", auroc(card)
-    yield "AUROC inside the groups", _interval(_at(card, "test", "auroc_within"))
-    yield "Accuracy", _interval(_at(card, "test", "accuracy"))
-    yield "Threshold", _number(_at(card, "test", "threshold"))
+def _tested(report: object) -> Iterator[Fact]:
+    yield "Cases", _number(_at(report, "cases"))
+    yield "Fractured", _number(_at(report, "fractured"))
+    yield "AUROC", _interval(_at(report, "auroc"))
+    yield "AUROC inside the groups", _interval(_at(report, "auroc_within"))
+    yield "Accuracy", _interval(_at(report, "accuracy"))
+    yield "Threshold", _number(_at(report, "threshold"))
     for key in ("sensitivity", "specificity"):
-        yield key.capitalize(), _number(_at(card, "test", key))
+        yield key.capitalize(), _number(_at(report, key))
     for key in ("tp", "fp", "tn", "fn"):
         words = {"t": "True", "f": "False"}[key[0]]
         side = {"p": "positives", "n": "negatives"}[key[1]]
-        yield f"{words} {side}", _number(_at(card, "test", "confusion", key))
+        yield f"{words} {side}", _number(_at(report, "confusion", key))
 
 
 def _held_out(version: ModelVersion) -> Iterator[Fact]:
     known = registry.facts(version)
     figures = {} if known.trouble else summary(known)
-    yield "Cases", str(len(known.cases)) if known.cases else NOT_MEASURED
+    for what, found in (("Studies", known.cases), ("Images", known.images)):
+        yield what, str(len(found)) if found else NOT_MEASURED
     for what in MEASURES:
         yield what, _estimate(figures[what]) if figures else NOT_MEASURED
     error = error_of(known.cases) if figures else None

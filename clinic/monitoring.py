@@ -100,11 +100,13 @@ def scores(span: int) -> Scores:
     )
     now = np.array(list(given.values_list("probability", flat=True)), float)
     known = registry.facts(model) if model else None
-    then = np.array([case.probability for case in known.cases] if known else [], float)
+    then = np.array(
+        [image.probability for image in known.images] if known else [], float
+    )
     trouble = "" if known else "No model is in service."
     trouble = trouble or (known.trouble if known else "")
     for found, what in (
-        (then, "cases in the holdout"),
+        (then, "images in the holdout"),
         (now, "images read in this time"),
     ):
         if not trouble and len(found) < FEWEST:

@@ -158,7 +158,8 @@ def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured
     try:
         spec = shelf.spec(Path(settings.MODEL_ROOT, version.folder))
         card = version.card | _measured_beside(version, beside)
-        return measured(name, float(spec["threshold"]), card)
+        aggregation = str(spec["aggregation"])
+        return measured(name, float(spec["threshold"]), card, aggregation)
     except (ValidationError, KeyError, TypeError, ValueError):
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
 

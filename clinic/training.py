@@ -206,7 +206,9 @@ def _refuse_one_sided(images: Path) -> None:
 def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) -> None:
     diary.say("comparing with the model in service", step="comparing")
     incumbent = ModelVersion.objects.filter(stage="active").first()
-    compared: dict[str, object] = {"candidate": asdict(verdict.report)}
+    made = artifact.load_card(verdict.folder)
+    both = {"by_study": made["test_by_study"], "by_image": asdict(verdict.report)}
+    compared: dict[str, object] = {"candidate": both}
     if incumbent:
         folder = Path(settings.MODEL_ROOT, incumbent.folder)
         compared |= _measured(folder, images, room / "work")
@@ -228,7 +230,9 @@ def _measured(model: Path, images: Path, work: Path) -> dict[str, object]:
     views, _ = samples.prepare(test, spec.recipe, work)
     judged = run.judge(network, views, test, spec.recipe)
     holdout = card.measured(network, spec, judged)["holdout"]
-    return {"incumbent": asdict(run.assess(judged, spec)), "holdout": holdout}
+    by_study, by_image = card.by_study(judged, spec), run.assess(judged, spec)
+    both = {"by_study": asdict(by_study), "by_image": asdict(by_image)}
+    return {"incumbent": both, "holdout": holdout}
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """May a model take over? Two models on one holdout, and what speaks against it.
 
-The candidate has to be shown not to be worse: each difference is drawn again and
-again for both models together, and its 90 % interval must not reach further down
-than the margin. What was not measured speaks against it too. The cards hold what
-is judged (`search.holdout` describes the format). Numpy only, no torch: the web
-process judges.
+What is judged is the study. The candidate has to be shown not to be worse: each
+difference is drawn again and again, over patients and for both models together, and
+its 90 % interval must not reach further down than the margin. What was not measured
+speaks against it too. The cards hold what is judged (`search.holdout` describes the
+format). Numpy only, no torch: the web process judges.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from search import holdout
 from search.holdout import MEASURES, METHODS, Case, Measured
 
-CLASS_SIZE = 10  # cases of a label below which a subgroup's share of it says nothing
+CLASS_SIZE = 10  # studies of a label below which a subgroup's share of it says nothing
 NAMED = 3  # patients that a sentence names
 ROUNDING = 1e-9
 
@@ -61,7 +61,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Gate:
-    """candidate and incumbent tell the same cases in the same order."""
+    """candidate and incumbent tell the same studies in the same order."""
 
     candidate: Measured
     incumbent: Measured
@@ -88,13 +88,12 @@ class Gate:
 
     def _subgroups(self) -> Iterator[Row]:
         for group, indices in holdout.groups(self.candidate.cases).items():
-            studies = len({self.candidate.cases[i].study for i in indices})
-            if studies < self.margins.subgroup_size:
+            if len(indices) < self.margins.subgroup_size:
                 continue
             for label, what in ((1, "sensitivity"), (0, "specificity")):
                 of = [i for i in indices if self.candidate.cases[i].label == label]
                 if len(of) >= CLASS_SIZE:
-                    yield self._subgroup(f"{group} ({studies} studies)", what, of)
+                    yield self._subgroup(f"{group} ({len(indices)} studies)", what, of)
 
     def _subgroup(self, group: str, what: str, of: list[int]) -> Row:
         was, now = (
@@ -164,15 +163,16 @@ def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
     if found := [model.trouble for model in both if model.trouble]:
         return found
     known = [{(c.id, c.patient, c.label) for c in model.cases} for model in both]
-    if candidate.digest == incumbent.digest and known[0] == known[1]:
+    of = [{(i.id, i.study) for i in model.images} for model in both]
+    if candidate.digest == incumbent.digest and (known[0], of[0]) == (known[1], of[1]):
         return []
     told = [
-        f"{len(model.cases)} cases (digest {model.digest[:12] or 'none'})"
+        f"{len(model.cases)} studies (digest {model.digest[:12] or 'none'})"
         for model in both
     ]
     return [
         f"The holdouts differ: {candidate.name} was judged on {told[0]}, "
-        f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} cases "
+        f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} studies "
         "are the same in both."
     ]
 

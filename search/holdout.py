@@ -4,13 +4,14 @@
 
     {"digest": SHA-256 over the sorted case ids with their labels,
      "cases": [{"id": "…", "study": "…", "patient": "…", "label": 0 or 1,
-                "probability": [0, 1], "subgroups": {"sex": "F", …}}, …],
+                "probability": [0, 1], "subgroups": {"sex": "F", …}}, …], an image each,
      "pointing": {"lrp": share of fractures pointed at, "gradcam": the same},
      "milliseconds": CPU time of one view, on the machine that trained}
 
 and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}}.
-Intervals are drawn over patients as a whole: studies of one person are not
-independent. Numpy only: the web process judges too.
+What is judged is the study, as radiologists judge it: its probability is what the
+model's own aggregation makes of its images. Intervals are drawn over patients as a
+whole: studies of one person are not independent. Numpy only: the web process judges.
 """
 
 import math
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+
+from inference.aggregate import AGGREGATIONS, Aggregation
 
 METHODS = ("lrp", "gradcam")
 MEASURES = ("AUROC", "sensitivity", "specificity")
@@ -36,44 +39,51 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One judged image or study. label: 1 fractured, 0 not. study: of the image,
-    else of its own. subgroups: name -> value."""
+    """One image or one study. label: 1 fractured, 0 not. study: of an image, else of
+    its own. subgroups: "sex F" and the like."""
 
     id: str
     study: str
     patient: str
     label: int
     probability: float
-    subgroups: Mapping[str, str] = field(default_factory=dict)
+    subgroups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Measured:
     """What is known of one model. threshold: a probability. None: not measured.
 
-    trouble: why its holdout cannot be used, a sentence. learnt_from: the patients it
-    was trained and tuned on.
+    cases: the studies that judge it. images: of them. trouble: why its holdout cannot
+    be used, a sentence. learnt_from: the patients it was trained and tuned on.
     """
 
     name: str
     threshold: float
     digest: str = ""
     cases: tuple[Case, ...] = ()
+    images: tuple[Case, ...] = ()
     pointing: Mapping[str, float] = field(default_factory=dict)
     milliseconds: float | None = None
     learnt_from: frozenset[str] | None = None
     trouble: str = ""
 
 
-def measured(name: str, threshold: float, card: Mapping[str, object]) -> Measured:
-    """What `card` says of the model `name`; what it lacks is missing, never guessed."""
+def measured(
+    name: str, threshold: float, card: Mapping[str, object], aggregation: str
+) -> Measured:
+    """What `card` says of the model `name`; what it lacks is missing, never guessed.
+
+    threshold, aggregation: of the model's spec; by them its images make a study.
+    """
     known = Measured(name, threshold, learnt_from=_learnt_from(card.get("parts")))
     told = card.get("holdout")
     if not isinstance(told, Mapping):
         words = f"{name} was not measured on a holdout: its card has none."
         return replace(known, trouble=words)
     try:
-        cases = _cases(told.get("cases"))
+        images = _images(told.get("cases"))
+        cases = _studies(images, threshold, aggregation)
     except ValueError as error:
         words = f"The holdout in the card of {name} cannot be used: {error}."
         return replace(known, trouble=words)
@@ -84,6 +94,7 @@ def measured(name: str, threshold: float, card: Mapping[str, object]) -> Measure
         known,
         digest=str(told.get("digest") or ""),
         cases=cases,
+        images=images,
         pointing={key: rate for key, rate in rates.items() if rate is not None},
         milliseconds=_figure(told.get("milliseconds")),
     )
@@ -96,7 +107,7 @@ def summary(model: Measured) -> dict[str, Estimate]:
 
 
 def by_subgroup(model: Measured) -> list[tuple[str, int, dict[str, Estimate]]]:
-    """(subgroup, cases, summary) of every subgroup that holds both classes."""
+    """(subgroup, studies, summary) of every subgroup that holds both classes."""
     found = []
     for name, indices in groups(model.cases).items():
         cases = tuple(model.cases[i] for i in indices)
@@ -117,19 +128,48 @@ def calibration_error(cases: Iterable[Case]) -> float:
 # --- From a card ----------------------------------------------------------------
 
 
-def _cases(told: object) -> tuple[Case, ...]:
+def _images(told: object) -> tuple[Case, ...]:
     """ValueError says what is wrong with them."""
     if not isinstance(told, list):
         raise ValueError("it lists no cases")
-    cases = tuple(map(_case, told))
-    if len({case.id for case in cases}) != len(cases):
+    images = tuple(map(_image, told))
+    if len({image.id for image in images}) != len(images):
         raise ValueError("a case occurs twice")
-    if {case.label for case in cases} != {0, 1}:
-        raise ValueError("it needs cases with and without a fracture")
-    return cases
+    return images
 
 
-def _case(told: object) -> Case:
+def _studies(
+    images: Iterable[Case], threshold: float, aggregation: str
+) -> tuple[Case, ...]:
+    """A study is fractured if one of its images is, and in every subgroup of theirs.
+
+    ValueError says what is wrong with them.
+    """
+    if aggregation not in AGGREGATIONS:
+        raise ValueError(
+            f"nobody knows how {aggregation!r} makes a study of its images"
+        )
+    inside: dict[str, list[Case]] = {}
+    for image in images:
+        inside.setdefault(image.study, []).append(image)
+    aggregate = AGGREGATIONS[aggregation]
+    studies = tuple(_study(found, threshold, aggregate) for found in inside.values())
+    if {study.label for study in studies} != {0, 1}:
+        raise ValueError("it needs studies with and without a fracture")
+    return studies
+
+
+def _study(found: list[Case], threshold: float, aggregate: Aggregation) -> Case:
+    name, patients = found[0].study, {image.patient for image in found}
+    if len(patients) > 1:
+        raise ValueError(f"study {name} is of several patients")
+    chance = aggregate([image.probability for image in found], threshold).probability
+    groups = frozenset().union(*(image.subgroups for image in found))
+    label = max(image.label for image in found)
+    return Case(name, name, found[0].patient, label, chance, groups)
+
+
+def _image(told: object) -> Case:
     if not isinstance(told, Mapping) or not told.keys() >= {"id", "patient"}:
         raise ValueError("a case lacks its id or its patient")
     told = {"study": told["id"]} | dict(told)
@@ -140,7 +180,7 @@ def _case(told: object) -> Case:
         raise ValueError(f"{told.get('probability')!r} is no probability")
     subgroups = told.get("subgroups")
     subgroups = subgroups if isinstance(subgroups, Mapping) else {}
-    known = {str(k): str(v) for k, v in subgroups.items() if v not in (None, "")}
+    known = frozenset(f"{k} {v}" for k, v in subgroups.items() if v not in (None, ""))
     names = (str(told[key]) for key in ("id", "study", "patient"))
     return Case(*names, int(label), chance, known)
 
@@ -172,11 +212,11 @@ def _arrays(cases: Iterable[Case]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def groups(cases: Sequence[Case]) -> dict[str, list[int]]:
-    """Indices of the cases of every subgroup, by its name and value."""
+    """Indices of the cases of every subgroup, by its name."""
     found: dict[str, list[int]] = {}
     for index, case in enumerate(cases):
-        for name, value in case.subgroups.items():
-            found.setdefault(f"{name} {value}", []).append(index)
+        for name in case.subgroups:
+            found.setdefault(name, []).append(index)
     return dict(sorted(found.items()))
 
 

@@ -110,7 +110,10 @@ def test_a_finished_job_and_the_list(page, sign_in, verdicts, shot, server):
     jobs.finish(
         job=held,
         candidate=make_model("resnet18", stage="candidate"),
-        compared={"candidate": report, "incumbent": worse},
+        compared={
+            "candidate": {"by_study": report, "by_image": worse},
+            "incumbent": {"by_study": worse, "by_image": worse},
+        },
     )
     make_job(by=user, state="failed", reason="No patient of the holdout part …")
     make_job(by=user)

@@ -20,7 +20,9 @@ def version(settings):
     made = make_model("fresh", ModelVersion.Stage.CANDIDATE)
     folder = settings.MODEL_ROOT / made.folder
     folder.mkdir(parents=True)
-    folder.joinpath("spec.json").write_text(json.dumps({"threshold": 0.5}))
+    folder.joinpath("spec.json").write_text(
+        json.dumps({"threshold": 0.5, "aggregation": "alo"})
+    )
     return made
 
 
@@ -37,6 +39,7 @@ def holdout(n=40):
     cases = [
         {
             "id": str(i),
+            "study": str(i // 2 * 2) if i < 4 else str(i),
             "patient": str(i // 2),
             "label": i % 2,
             "probability": (0.8 if i % 2 else 0.3) if i % 10 else 0.9,
@@ -72,18 +75,19 @@ def test_what_was_measured_is_told_with_its_interval(version):
     }
     found = told(version)
     assert found["Use", "Intended use"] == "To look at."
-    assert found["Test part", "AUROC"] == "0.865 (0.800 – 0.910)"
-    assert found["Test part", "False negatives"] == "3"
+    assert found["Test part by image", "AUROC"] == "0.865 (0.800 – 0.910)"
+    assert found["Test part by image", "False negatives"] == "3"
     assert found["Making", "Seed"] == "0"
-    judged = "Holdout, as the gate judges it"
+    judged = "Holdout by study, as the gate judges it"
     assert found[judged, "sensitivity"].startswith("1.000 (1.000 – ")
-    assert found[judged, "specificity"].startswith("0.800 (0.")
+    assert found[judged, "specificity"].startswith("0.833 (0.")
+    assert (found[judged, "Studies"], found[judged, "Images"]) == ("38", "40")
     assert found[judged, "Overlay hit rate, LRP"] == "0.625"
     assert found[judged, "Milliseconds a view"] == "9.5"
     assert found["Overlays", "LRP: peak in or beside the box"] == "0.132"
     assert found["Overlays", "Grad-CAM: peak in or beside the box"] == "not measured"
     rows = cards.subgroups(version).rows
-    assert [row[:2] for row in rows] == [("sex F", "20"), ("sex M", "20")]
+    assert [row[:2] for row in rows] == [("sex F", "19"), ("sex M", "19")]
 
 
 def test_who_the_data_show_is_told_with_those_of_whom_nothing_is_known():
@@ -105,7 +109,11 @@ def test_shipped_cards_tell_what_they_must(version, path):
     version.card = json.loads(path.read_text())
     found = told(version)
     wanted = [("Use", "Intended use"), ("Use", "Licence of the data")]
-    wanted += [("Test part", "AUROC"), ("Making", "Commit"), ("Making", "Seed")]
+    wanted += [
+        ("Test part by study", "AUROC"),
+        ("Making", "Commit"),
+        ("Making", "Seed"),
+    ]
     assert not [key for key in wanted if found[key].startswith("not ")]
     assert found[DOUBT, "Expected calibration error, test"].startswith("0.")
     assert found[DOUBT, "Left to people: poor quality"] == "4 of 217 images"

@@ -76,10 +76,10 @@ def holdout(monkeypatch):
     """Give the model in service a holdout with these probabilities."""
 
     def give(probabilities):
-        cases = tuple(
+        images = tuple(
             Case(str(i), str(i), str(i), i % 2, p) for i, p in enumerate(probabilities)
         )
-        known = Measured("tester", 0.5, cases=cases)
+        known = Measured("tester", 0.5, images=images)
         monkeypatch.setattr(monitoring.registry, "facts", lambda model: known)
 
     return give

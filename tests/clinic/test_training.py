@@ -137,7 +137,9 @@ def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
     assert [entry["epoch"] for entry in job.history] == [1, 2]
     assert job.history == card["history"]
     for side in ("candidate", "incumbent"):
-        assert job.compared[side]["cases"] == card["test"]["cases"] == 8
+        told = job.compared[side]
+        assert told["by_image"]["cases"] == card["test"]["cases"] == 8
+        assert told["by_study"]["cases"] == card["test_by_study"]["cases"] == 4
     judged = registry.judgement(job.candidate, parent)
     assert not [words for words in judged.blockers if "holdout" in words]
     assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}

@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 
 from search.gate import judge
-from search.holdout import Case, Measured
+from search.holdout import Case, Measured, measured
 
 SHIFT = 0.3
 
 
 def case(number, label, chance):
-    groups = {"sex": "FM"[number % 2], "age": "child" if number < 100 else "adult"}
+    groups = {f"sex {'FM'[number % 2]}", "age child" if number < 100 else "age adult"}
     return Case(
-        f"s{number}", f"s{number}", f"p{number // 2}", label, float(chance), groups
+        f"s{number}",
+        f"s{number}",
+        f"p{number // 2}",
+        label,
+        float(chance),
+        frozenset(groups),
     )
 
 
@@ -110,7 +115,7 @@ def test_one_that_only_might_be_as_good_is_refused(candidate, incumbent):
 
 def test_a_subgroup_that_loses_is_named(candidate, incumbent):
     def blind(c):
-        return c.probability * (0.3 if c.subgroups["age"] == "child" and c.label else 1)
+        return c.probability * (0.3 if "age child" in c.subgroups and c.label else 1)
 
     found = refusals(changed(candidate, blind), incumbent)
     (sentence,) = [s for s in found if s.startswith("In age child")]
@@ -124,7 +129,7 @@ def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
 
     def named(model):
         cases = [
-            replace(c, subgroups={"maker": "rare" if c.id in rare else "common"})
+            replace(c, subgroups={f"maker {'rare' if c.id in rare else 'common'}"})
             for c in model.cases
         ]
         return replace(model, cases=tuple(cases))
@@ -134,18 +139,136 @@ def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
     assert not [row for row in judged.rows if "rare" in row.what]
 
 
-def test_a_subgroup_is_as_large_as_its_studies(candidate, incumbent):
-    """Sixty images of twenty studies are twenty studies."""
+def pictured(name, chances, *, aggregation="alo", side=lambda n: ""):
+    """A model of which the card tells two images a study, with these chances.
 
-    def pictures(model):
-        cases = [
-            replace(c, study=str(n // 3), subgroups={"side": "L"} if n < 60 else {})
-            for n, c in enumerate(model.cases)
+    150 studies of 75 patients; the odd ones are fractured, on both images.
+    """
+    told = [
+        {
+            "id": f"i{n}.{view}",
+            "study": f"s{n}",
+            "patient": f"p{n // 2}",
+            "label": n % 2,
+            "probability": chance,
+            "subgroups": {"side": side(n)},
+        }
+        for n in range(150)
+        for view, chance in enumerate(chances(n))
+    ]
+    rates = {"lrp": 0.6, "gradcam": 0.5}
+    holdout = {"digest": "d", "cases": told, "pointing": rates, "milliseconds": 100}
+    parts = {"training": {"patients": ["elsewhere"]}}
+    return measured(name, 0.5, {"holdout": holdout, "parts": parts}, aggregation)
+
+
+def sure(n):
+    return (0.9, 0.9) if n % 2 else (0.1, 0.1)
+
+
+class TestTheUnit:
+    """Radiologists judge studies, and so does the gate."""
+
+    def test_a_fracture_seen_on_one_of_two_images_is_found(self):
+        half = pictured("fresh", lambda n: (0.1, 0.9) if n % 2 else (0.1, 0.1))
+        judged = judge(half, pictured("serving", sure))
+        assert judged.blockers == ()
+        (found,) = [row for row in judged.rows if row.what == "sensitivity"]
+        assert (found.candidate, found.incumbent) == (1.0, 1.0)
+
+    def test_as_many_images_right_may_be_more_studies_wrong(self):
+        """Both err on 20 images, the one on ten studies, the other on twenty."""
+        together = pictured(
+            "serving", lambda n: (0.9, 0.9) if n % 2 or n < 20 else (0.1, 0.1)
+        )
+        apart = pictured(
+            "fresh",
+            lambda n: (0.9, 0.9) if n % 2 else (0.9, 0.1) if n < 40 else (0.1, 0.1),
+        )
+        assert refusals(together, apart) == ()
+        (sentence,) = [s for s in refusals(apart, together) if "Specificity" in s]
+        assert sentence.startswith("Specificity 0.733 against 0.867 in service: ")
+
+    def test_each_makes_a_study_of_its_images_in_its_own_way(self):
+        def alternating(n):
+            return (0.1, 0.9) if n % 2 else (0.1, 0.1)
+
+        most = pictured("fresh", alternating, aggregation="majority")
+        found = refusals(most, pictured("serving", alternating))
+        assert [s for s in found if s.startswith("Sensitivity 0.000 against 1.000")]
+
+    def test_calibration_is_that_of_studies(self):
+        """Of three images alike, noisy-or makes another probability."""
+        bold = pictured("fresh", sure, aggregation="noisy_or")
+        rows = {row.what: row for row in judge(bold, pictured("serving", sure)).rows}
+        error = rows["calibration error"]
+        assert error.incumbent == pytest.approx(0.1)
+        assert error.candidate == pytest.approx((0.01 + 0.19) / 2)
+
+    def test_a_subgroup_is_as_large_as_its_studies(self):
+        """Fifty-eight images of twenty-nine studies are twenty-nine studies."""
+
+        def named(count):
+            side = lambda n: "L" if n < count else "R"  # noqa: E731
+            models = (
+                pictured("fresh", sure, side=side),
+                pictured("old", sure, side=side),
+            )
+            return [row.what for row in judge(*models).rows if "side L" in row.what]
+
+        assert named(29) == []
+        assert named(30) == [
+            "sensitivity, side L (30 studies)",
+            "specificity, side L (30 studies)",
         ]
-        return replace(model, cases=tuple(cases))
 
-    judged = judge(pictures(candidate), pictures(incumbent))
-    assert not [row for row in judged.rows if "side L" in row.what]
+    def test_the_same_images_in_other_studies_are_another_holdout(self):
+        known, other = pictured("fresh", sure), pictured("serving", sure)
+        swap = {"s1": "s3", "s3": "s1"}
+        images = [replace(i, study=swap.get(i.study, i.study)) for i in other.images]
+        (sentence,) = refusals(known, replace(other, images=tuple(images)))
+        assert sentence.startswith("The holdouts differ: ")
+
+    def test_an_unknown_way_is_a_sentence(self):
+        odd = pictured("fresh", sure, aggregation="oracle")
+        assert refusals(odd, pictured("serving", sure)) == (
+            "The holdout in the card of fresh cannot be used: nobody knows how "
+            "'oracle' makes a study of its images.",
+        )
+
+
+def blocks(model, of):
+    """`model` with patients of `of` studies each."""
+    cases = [replace(c, patient=f"p{n // of}") for n, c in enumerate(model.cases)]
+    return replace(model, cases=tuple(cases))
+
+
+def test_patients_are_drawn_together(candidate, incumbent):
+    """Four fractures lost in one block of twenty weigh more than in four people.
+
+    Drawn one by one the studies would seem to show that so little is lost.
+    """
+    seen = [c.id for c in incumbent.cases if c.label and c.probability >= 0.5]
+    assert {int(name[1:]) // 20 for name in seen[:4]} == {0}
+    worse = changed(candidate, lambda c: c.probability * (c.id not in seen[:4]))
+    found = {}
+    for of in (1, 20):
+        judged = judge(blocks(worse, of), blocks(incumbent, of))
+        (row,) = [row for row in judged.rows if row.what == "sensitivity"]
+        found[of] = row
+    assert found[1].candidate == found[20].candidate
+    assert found[20].low < 1.3 * found[1].low < 0
+    assert not found[1].blocker
+    assert found[20].blocker.startswith("Sensitivity 0.")
+
+
+def test_both_models_are_drawn_together(candidate, incumbent):
+    """What both find hard is no difference: the interval is of one, not of two."""
+    one = next(c.id for c in incumbent.cases if c.label and c.probability >= 0.5)
+    worse = changed(candidate, lambda c: c.probability * (c.id != one))
+    (row,) = [r for r in judge(worse, incumbent).rows if r.what == "sensitivity"]
+    assert row.high == 0.0  # never better, whichever patients are drawn
+    assert row.low == pytest.approx(-3 / 200, abs=0.004)  # drawn thrice, one in twenty
 
 
 def test_bad_calibration_is_refused(candidate, incumbent):
@@ -208,7 +331,7 @@ def test_one_without_a_holdout_is_refused_and_nothing_else_is_said(incumbent):
 def test_other_holdouts_are_not_compared(candidate, incumbent, change):
     (sentence,) = refusals(change(candidate), incumbent)
     assert sentence.startswith("The holdouts differ: fresh was judged on ")
-    assert "serving in service on 400 cases (digest dddddddddddd)" in sentence
+    assert "serving in service on 400 studies (digest dddddddddddd)" in sentence
 
 
 def test_one_that_learnt_from_the_holdout_is_refused(candidate, incumbent):

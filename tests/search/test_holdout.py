@@ -1,8 +1,12 @@
 """What a card tells of the holdout, and the figures drawn from it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import inference
 from inference.artifact import Spec
 from inference.networks import ARCHS
 from inference.preprocess import Recipe
@@ -21,6 +25,8 @@ from search.holdout import (
     weights,
 )
 
+SHIPPED = sorted(Path(inference.__file__).parent.glob("models/*"))
+
 
 def card(**changes):
     """A card of two patients; `changes` are of its holdout."""
@@ -36,11 +42,15 @@ def card(**changes):
     return {"holdout": told | changes, "parts": parts}
 
 
+CASES = card()["holdout"]["cases"]
+
+
 class TestACard:
     def test_what_it_tells_is_taken(self):
-        found = measured("fresh", 0.5, card())
-        assert [(c.id, c.study) for c in found.cases] == [("a", "s"), ("b", "b")]
-        assert found.cases[0].subgroups == {"sex": "F"}
+        found = measured("fresh", 0.5, card(), "alo")
+        assert [(i.id, i.study) for i in found.images] == [("a", "s"), ("b", "b")]
+        assert [c.id for c in found.cases] == ["s", "b"]
+        assert found.cases[0].subgroups == {"sex F"}
         assert (found.digest, found.milliseconds) == ("abc", 41.0)
         assert found.pointing == {"lrp": 0.5}
         assert found.learnt_from == {"p7", "8"}
@@ -48,7 +58,7 @@ class TestACard:
 
     @pytest.mark.parametrize("old", [{}, {"test": {"auroc": 0.8}}, {"holdout": 3}])
     def test_one_from_before_the_holdout_says_so(self, old):
-        found = measured("older", 0.5, old)
+        found = measured("older", 0.5, old, "alo")
         assert found.trouble == (
             "older was not measured on a holdout: its card has none."
         )
@@ -63,32 +73,85 @@ class TestACard:
             ({"cases": [{"id": "a", "patient": "p"}]}, "label None"),
             ({"cases": card()["holdout"]["cases"][:1] * 2}, "occurs twice"),
             ({"cases": card()["holdout"]["cases"][:1]}, "with and without"),
+            (
+                {"cases": [c | {"study": "s"} for c in CASES]},
+                "s is of several patients",
+            ),
         ],
     )
     def test_a_holdout_that_is_none_is_told_in_words(self, change, words):
-        found = measured("odd", 0.5, card(**change))
+        found = measured("odd", 0.5, card(**change), "alo")
         assert words in found.trouble and "odd" in found.trouble
 
     @pytest.mark.parametrize("chance", [None, "0.5", 1.2, float("nan"), True])
     def test_a_probability_that_is_none_is_refused(self, chance):
         cases = card()["holdout"]["cases"]
         cases[0]["probability"] = chance
-        assert "no probability" in measured("odd", 0.5, card(cases=cases)).trouble
+        assert (
+            "no probability" in measured("odd", 0.5, card(cases=cases), "alo").trouble
+        )
 
 
 def test_what_a_training_writes_is_what_the_gate_reads(tmp_path):
     found = [
-        Example(tmp_path / f"{n}.png", n % 2, f"s{n // 2}", f"p{n // 4}", part="wrist")
+        Example(
+            tmp_path / f"{n}.png", n // 2 % 2, f"s{n // 2}", f"p{n // 4}", part="wrist"
+        )
         for n in range(8)
     ]
     spec = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5)
     told = written(Judged(found, np.linspace(-1, 1, 8)), spec)
-    read = measured("x", 0.5, {"holdout": told})
+    read = measured("x", 0.5, {"holdout": told}, "alo")
     assert read.trouble == "" and read.digest == told["digest"]
-    assert [(c.id, c.study, c.patient, c.label) for c in read.cases] == [
+    assert [(i.id, i.study, i.patient, i.label) for i in read.images] == [
         (e.image.name, e.study, e.patient, e.label) for e in found
     ]
-    assert read.cases[-1].probability == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert read.images[-1].probability == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_shipped_cards_tell_the_studies_that_their_training_measured(folder):
+    told = json.loads((folder / "card.json").read_text())
+    spec = json.loads((folder / "spec.json").read_text())
+    known = measured("x", spec["threshold"], told, spec["aggregation"])
+    counted = told["test_by_study"]
+    assert (len(known.images), len(known.cases)) == (
+        told["test"]["cases"],
+        counted["cases"],
+    )
+    found = summary(known)
+    assert found["AUROC"].value == pytest.approx(counted["auroc"]["value"], abs=1e-4)
+    for what in ("sensitivity", "specificity"):
+        assert found[what].value == pytest.approx(counted[what])
+
+
+def study_of(chances, labels=(0, 1, 0), aggregation="alo"):
+    cases = [
+        {"id": str(n), "study": "s", "patient": "p", "label": label}
+        | {"probability": chance, "subgroups": {"view": "FL"[n % 2], "sex": "F"}}
+        for n, (chance, label) in enumerate(zip(chances, labels, strict=True))
+    ]
+    rest = {"id": "r", "patient": "q", "label": 1 - max(labels), "probability": 0.5}
+    found = measured("x", 0.5, card(cases=[*cases, rest]), aggregation)
+    assert found.trouble == ""
+    return found.cases[0]
+
+
+class TestAStudy:
+    @pytest.mark.parametrize(
+        ("aggregation", "chance"),
+        [("alo", 0.8), ("majority", 0.4), ("mean", 0.5), ("noisy_or", 0.916)],
+    )
+    def test_is_what_its_model_makes_of_its_images(self, aggregation, chance):
+        found = study_of((0.3, 0.8, 0.4), aggregation=aggregation)
+        assert found.probability == pytest.approx(chance)
+
+    def test_is_fractured_if_one_of_its_images_is(self):
+        assert study_of((0.1, 0.1, 0.1)).label == 1
+        assert study_of((0.1, 0.1, 0.1), (0, 0, 0)).label == 0
+
+    def test_is_in_every_subgroup_of_its_images(self):
+        assert study_of((0.1, 0.1, 0.1)).subgroups == {"view F", "view L", "sex F"}
 
 
 @pytest.fixture
@@ -104,7 +167,7 @@ def model():
             str(i % 25),
             int(labels[i]),
             chances[i],
-            {"sex": "FM"[i % 2]},
+            frozenset({f"sex {'FM'[i % 2]}"}),
         )
         for i in range(90)
     ]
