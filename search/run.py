@@ -97,10 +97,10 @@ def run(
     mine = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
     material = Material(everything, everything.of(np.array(mine)), validation)
     taught = _teacher(teacher, plan.recipe) if teacher else None
-    weights = _start(start, plan.recipe) if start else None
+    weights = starting(start, plan.recipe) if start else None
     progress = fit(plan, material, work / f"{name}-{plan.seed}", taught, weights, tell)
     arch, state = folded(plan.arch, progress.best)
-    network = _loaded(arch, state)
+    network = loaded(arch, state)
     chosen = judge(network, validation, parts.validation, plan.recipe)
     spec = calibrated(Spec(name, arch, plan.recipe, "alo", threshold=0.5), chosen)
     spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
@@ -179,20 +179,20 @@ def folded(arch: Arch, state: Mapping[str, Tensor]) -> tuple[Arch, dict[str, Ten
     if not options.pop("batch_norm", False):
         return arch, dict(state)
     plain = Arch(arch.family, tuple(sorted(options.items())))
-    network, target = _loaded(arch, state), build(plain)
+    network, target = loaded(arch, state), build(plain)
     for block, simple in zip(network.features, target.features, strict=True):
         simple[0].load_state_dict(fuse_conv_bn_eval(block[0], block[1]).state_dict())
     target.head.load_state_dict(network.head.state_dict())
     return plain, target.state_dict()
 
 
-def _loaded(arch: Arch, state: Mapping[str, Tensor]) -> nn.Module:
+def loaded(arch: Arch, state: Mapping[str, Tensor]) -> nn.Module:
     network = build(arch).eval()
     network.load_state_dict(state)
     return network.to(memory_format=torch.channels_last)
 
 
-def _start(start: Path, recipe: Recipe) -> dict[str, Tensor]:
+def starting(start: Path, recipe: Recipe) -> dict[str, Tensor]:
     if start.suffix == ".npz":
         with np.load(start) as published:  # refuses pickles
             return imagenet(published, recipe.mean, recipe.std)

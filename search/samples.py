@@ -92,7 +92,7 @@ def prepare(
         pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
         reasons = Counter(kept["reasons"].tolist())
     boxes = [
-        _placed(found[i].boxes, affine, recipe)
+        placed(found[i].boxes, affine, recipe)
         for i, affine in zip(owners, affines, strict=True)
     ]
     labels = _labels(found, owners, boxes)
@@ -152,7 +152,7 @@ def _jitter(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
     return affine
 
 
-def _placed(boxes: Sequence[Box], affine: np.ndarray, recipe: Recipe) -> np.ndarray:
+def placed(boxes: Sequence[Box], affine: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Boxes of a frame on one of its views; those with their middle outside drop."""
     found = np.array(boxes, np.float32).reshape(-1, 4)
     found[:, 2:] += found[:, :2]

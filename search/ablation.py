@@ -1,0 +1,172 @@
+"""Which way of training pays? One question a row, the same split, several seeds.
+
+Each training keeps its checkpoint and its answers: a table that was interrupted
+goes on, and a row may begin with what another of the same seed has learnt.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from inference.artifact import Spec
+from inference.preprocess import Recipe
+from search import data, pointing
+from search.experiments import PUBLISHED, ROWS, UNLABELLED, Row
+from search.parts import OTHER_PARTS, Parts
+from search.phantoms import phantoms
+from search.pretext import pretrained
+from search.run import calibrated, commit, folded, judge, loaded, measured, starting
+from search.samples import Samples, prepare
+from search.train import Material, fit
+from search.trainee import Plan, Progress, Teacher
+
+WRISTS = 700  # phantoms to learn from, two views of each
+EPOCHS = 6  # over all radiographs without their labels
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one training says, side ("validation" or "test") by side.
+
+    images: their names. logits: of each image; mirrored: the mean of those of its
+    views and of their mirror images. pointing: shares of the marked test images
+    whose LRP peak hits, as in search.pointing.
+    """
+
+    row: str
+    seed: int
+    plan: dict[str, object]
+    commit: str
+    minutes: float
+    epochs: int
+    images: dict[str, list[str]]
+    logits: dict[str, list[float]]
+    mirrored: dict[str, list[float]]
+    pointing: dict[str, float]
+
+
+class Mirrored(nn.Module):
+    """The mean of a network's logits for a view and for its mirror image."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.network(x) + self.network(x.flip(-1))) / 2
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the radiographs and the published weights (.npz) are, and what is kept."""
+
+    images: Path
+    published: Path
+    work: Path
+
+    @cached_property
+    def parts(self) -> Parts:
+        return Parts.of(data.examples(self.images))
+
+    @property
+    def kept(self) -> Path:
+        return self.work / "ablation"
+
+    def answers(self, name: str, seed: int) -> Answers:
+        """Of one row and seed; it is trained unless it was."""
+        path, row = self.kept / f"{name}-{seed}.json", ROWS[name]
+        if path.exists():
+            found = Answers(**json.loads(path.read_text()))
+            if found.plan == _told(replace(row.plan, seed=seed)):
+                return found
+        started, code = time.monotonic(), commit()
+        plan, progress = self._trained(name, seed)
+        answers = self._asked(plan, progress)
+        found = Answers(
+            row=name,
+            seed=seed,
+            plan=_told(replace(row.plan, seed=seed)),
+            commit=code,
+            minutes=round((time.monotonic() - started) / 60, 1),
+            epochs=len(progress.history),
+            **answers,
+        )
+        path.write_text(json.dumps(asdict(found)))
+        return found
+
+    def _trained(self, name: str, seed: int) -> tuple[Plan, Progress]:
+        """The plan as it was followed, and what came of it; a finished training is
+        not trained again."""
+        row = ROWS[name]
+        everything = self._views("training", row.plan.recipe)
+        recipe = measured(row.plan.recipe, everything)
+        plan = replace(row.plan, seed=seed, recipe=recipe)
+        teacher = None
+        if row.teacher:
+            theirs, learnt = self._trained(row.teacher, seed)
+            teacher = Teacher(loaded(theirs.arch, learnt.best), theirs.recipe)
+        material = self._material(row, everything)
+        start = self._start(row, plan, everything)
+        folder = self.kept / f"{name}-{seed}"
+        return plan, fit(plan, material, folder, teacher, start)
+
+    def _views(self, side: str, recipe: Recipe) -> Samples:
+        return prepare(getattr(self.parts, side), recipe, self.work)[0]
+
+    def _material(self, row: Row, everything: Samples) -> Material:
+        validation = self._views("validation", row.plan.recipe)
+        if row.phantoms:
+            drawn = phantoms(WRISTS, row.plan.recipe)
+            return Material(drawn, drawn, validation)
+        if row.by_study:
+            everything = _labelled_by_study(everything)
+        parts = [self.parts.training[i].part for i in everything.owners]
+        ours = np.array([part not in OTHER_PARTS for part in parts])
+        return Material(everything, everything.of(ours), validation)
+
+    def _start(
+        self, row: Row, plan: Plan, everything: Samples
+    ) -> Mapping[str, Tensor] | None:
+        if not row.start:
+            return None
+        if row.start == PUBLISHED:
+            return starting(self.published, plan.recipe)
+        if row.start == UNLABELLED:
+            return pretrained(plan, everything, EPOCHS)
+        return self._trained(row.start, plan.seed)[1].best
+
+    def _asked(self, plan: Plan, progress: Progress) -> dict[str, object]:
+        arch, state = folded(plan.arch, progress.best)
+        network = loaded(arch, state)
+        told = {"images": {}, "logits": {}, "mirrored": {}}
+        judged = {}
+        for side in ("validation", "test"):
+            views, found = self._views(side, plan.recipe), getattr(self.parts, side)
+            judged[side] = judge(network, views, found, plan.recipe)
+            turned = judge(Mirrored(network), views, found, plan.recipe)
+            told["images"][side] = [e.image.name for e in judged[side].examples]
+            told["logits"][side] = judged[side].logits.tolist()
+            told["mirrored"][side] = turned.logits.tolist()
+        spec = Spec("ablation", arch, plan.recipe, "alo", threshold=0.5)
+        spec = calibrated(spec, judged["validation"])
+        marked = pointing.marked(judged["test"].examples)
+        by = {"lrp": pointing.ruled(spec, spec.composite)}
+        return told | {"pointing": pointing.played(network, spec, marked, by)["lrp"]}
+
+
+def _labelled_by_study(samples: Samples) -> Samples:
+    """As where only studies are labelled: each image is as fractured as its study."""
+    highest = np.zeros(samples.studies.max() + 1, np.int64)
+    np.maximum.at(highest, samples.studies, samples.labels)
+    return replace(samples, labels=highest[samples.studies])
+
+
+def _told(plan: Plan) -> dict[str, object]:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(plan.to_json()))

@@ -1,0 +1,141 @@
+"""The questions asked of training: one a row, each against a row it differs from."""
+
+from dataclasses import dataclass, replace
+
+from inference.networks import ARCHS, Arch
+from inference.preprocess import Recipe
+from search.run import PLANS, RX_LARGE_TRAINED, RX_TRAINED
+from search.trainee import Plan, Stage
+
+PUBLISHED = "published"  # ImageNet's weights of SqueezeNet
+UNLABELLED = "unlabelled"  # what search.pretext learns from every radiograph
+
+# Small enough for every question to be asked of three seeds on two cores.
+SMALL = Recipe(width=128, height=192)
+SCRATCH = Stage(14, 1.0, True, 1e-3)
+OURS = replace(SCRATCH, everything=False)
+TUNED = Stage(3, 1.0, True, 1e-3, frozen=True), Stage(9, 1.0, True, 1e-4)
+
+RESNET = Plan(ARCHS["resnet18"], (SCRATCH,), SMALL)
+SQUEEZE = replace(
+    PLANS["squeezenet"],
+    arch=Arch("squeezenet", (("dropout", 0.3),)),
+    stages=TUNED,
+    recipe=SMALL,
+    patience=0,
+)
+LOOKING = replace(SQUEEZE, arch=PLANS["squeezenet"].arch)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of training. words: what is asked. against: the row to hold it against.
+
+    start: PUBLISHED, UNLABELLED, or a row whose weights of the same seed it begins
+    with. teacher: a row whose opinions of the same seed it learns. phantoms: it
+    learns from those alone. by_study: every image of a fractured study is labelled
+    fractured, as where nobody labels images.
+    """
+
+    words: str
+    plan: Plan
+    against: str = ""
+    start: str = ""
+    teacher: str = ""
+    phantoms: bool = False
+    by_study: bool = False
+
+
+def _squeeze(words: str, against: str = "squeezenet", **changes: object) -> Row:
+    return Row(words, replace(SQUEEZE, **changes), against, PUBLISHED)
+
+
+def _sized(width: int, height: int, against: str) -> Row:
+    words = f"SqueezeNet with attention, {width}×{height}"
+    plan = replace(LOOKING, recipe=Recipe(width=width, height=height))
+    return Row(words, plan, against, PUBLISHED)
+
+
+ROWS = {
+    "scratch": Row("ResNet18 from scratch, every body part", RESNET),
+    "upper-limb": Row(
+        "upper limbs only", replace(RESNET, stages=(OURS,)), against="scratch"
+    ),
+    "then-upper-limb": Row(
+        "every part, then upper limbs",
+        replace(RESNET, stages=(replace(SCRATCH, epochs=9), replace(OURS, epochs=9))),
+        against="scratch",
+    ),
+    "phantoms": Row(
+        "phantoms alone",
+        replace(RESNET, stages=(replace(SCRATCH, epochs=6),)),
+        against="scratch",
+        phantoms=True,
+    ),
+    "after-phantoms": Row(
+        "begun with phantoms", RESNET, against="scratch", start="phantoms"
+    ),
+    "after-unlabelled": Row(
+        "begun without labels (SimSiam)", RESNET, against="scratch", start=UNLABELLED
+    ),
+    "taught": Row(
+        "taught by SqueezeNet", RESNET, against="scratch", teacher="squeezenet"
+    ),
+    "squeezenet": _squeeze("SqueezeNet from ImageNet, head first", "scratch"),
+    "squeezenet-scratch": Row(
+        "SqueezeNet from scratch",
+        replace(SQUEEZE, stages=(SCRATCH,)),
+        against="squeezenet",
+    ),
+    "whole": _squeeze("whole from the start", stages=(Stage(12, 1.0, True, 1e-4),)),
+    "faster": _squeeze(
+        "three times the rate", stages=(TUNED[0], replace(TUNED[1], rate=3e-4))
+    ),
+    "sgd": _squeeze(
+        "SGD 0.01", optimizer="sgd", stages=(TUNED[0], replace(TUNED[1], rate=1e-2))
+    ),
+    "inverted": _squeeze("half of the views inverted", invert=0.5),
+    "unmarked": _squeeze("boxes not used", boxes=0.0),
+    "attention": Row(
+        "attention that boxes teach", LOOKING, against="squeezenet", start=PUBLISHED
+    ),
+    "attention-upper-limb": Row(
+        "attention, upper limbs only",
+        replace(LOOKING, stages=tuple(replace(s, everything=False) for s in TUNED)),
+        against="attention",
+        start=PUBLISHED,
+    ),
+    "bootstrap": _squeeze("own opinion against wrong labels, 0.2", bootstrap=0.2),
+    "by-study": replace(_squeeze("labels of the study on every image"), by_study=True),
+    "by-study-bootstrap": replace(
+        _squeeze("the same, own opinion 0.2", "by-study", bootstrap=0.2),
+        by_study=True,
+    ),
+    "171x256": _sized(171, 256, "attention"),
+    "256x384": _sized(256, 384, "171x256"),
+    "341x512": _sized(341, 512, "256x384"),
+    "512x768": _sized(512, 768, "341x512"),
+    "rx-lite": Row("Rx Lite", replace(RESNET, arch=RX_TRAINED), against="scratch"),
+    "rx-lite-taught": Row(
+        "Rx Lite taught by SqueezeNet",
+        replace(RESNET, arch=RX_TRAINED),
+        against="rx-lite",
+        teacher="squeezenet",
+    ),
+    "rx-large": Row(
+        "Rx Large", replace(RESNET, arch=RX_LARGE_TRAINED), against="rx-lite"
+    ),
+    "rx-large-plain": Row(
+        "Rx Large without batch norm",
+        replace(
+            RESNET,
+            arch=replace(
+                RX_LARGE_TRAINED,
+                options=tuple(
+                    o for o in RX_LARGE_TRAINED.options if o[0] != "batch_norm"
+                ),
+            ),
+        ),
+        against="rx-large",
+    ),
+}
