@@ -19,6 +19,8 @@ from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
 from search import card, contest, data, exam, run, samples
+from search.ablation import Bench
+from search.findings import findings, table
 from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
@@ -267,3 +269,18 @@ def compare(
     work = Path(settings.DATA_ROOT, "training")
     rows = list(contest.rows(folders, images, work))
     return [row.to_json() for row in rows], contest.table(rows)
+
+
+def ablation(
+    *, names: Sequence[str], seeds: Sequence[int], images: Path, published: Path
+) -> tuple[list[dict[str, object]], str]:
+    """Ways of training (all if none is named): as JSON, and as a table to read.
+
+    ValueError where a name is not one of them.
+    """
+    work = Path(settings.DATA_ROOT, "training")
+    bench = Bench(images, published, work)
+    if unknown := [name for name in names if name not in bench.rows]:
+        raise ValueError(f"no row {', '.join(unknown)}: {', '.join(bench.rows)}")
+    found = list(findings(bench, names or list(bench.rows), seeds))
+    return [finding.to_json() for finding in found], table(found)

@@ -7,7 +7,7 @@ goes on, and a row may begin with what another of the same seed has learnt.
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Bench:
     images: Path
     published: Path
     work: Path
+    rows: Mapping[str, Row] = field(default_factory=lambda: ROWS)
 
     @cached_property
     def parts(self) -> Parts:
@@ -80,7 +81,7 @@ class Bench:
 
     def answers(self, name: str, seed: int) -> Answers:
         """Of one row and seed; it is trained unless it was."""
-        path, row = self.kept / f"{name}-{seed}.json", ROWS[name]
+        path, row = self.kept / f"{name}-{seed}.json", self.rows[name]
         if path.exists():
             found = Answers(**json.loads(path.read_text()))
             if found.plan == _told(replace(row.plan, seed=seed)):
@@ -103,7 +104,7 @@ class Bench:
     def _trained(self, name: str, seed: int) -> tuple[Plan, Progress]:
         """The plan as it was followed, and what came of it; a finished training is
         not trained again."""
-        row = ROWS[name]
+        row = self.rows[name]
         everything = self._views("training", row.plan.recipe)
         recipe = measured(row.plan.recipe, everything)
         plan = replace(row.plan, seed=seed, recipe=recipe)

@@ -83,15 +83,15 @@ def report(
     too narrow.
     """
     labels, scores, groups = map(np.asarray, (labels, scores, groups))
-    samples = [np.arange(len(labels)), *_resamples(groups, draws, seed)]
+    samples = [np.arange(len(labels)), *resamples(groups, draws, seed)]
     within = [auroc_within(labels[s], scores[s], groups[s]) for s in samples]
     confusion = _confusion(labels, scores >= threshold)
     return Report(
         cases=len(labels),
         fractured=int(labels.sum()),
-        auroc=_interval([auroc(labels[s], scores[s]) for s in samples]),
-        auroc_within=_interval(within),
-        accuracy=_interval(
+        auroc=interval([auroc(labels[s], scores[s]) for s in samples]),
+        auroc_within=interval(within),
+        accuracy=interval(
             [np.mean((scores[s] >= threshold) == labels[s]) for s in samples]
         ),
         threshold=threshold,
@@ -140,14 +140,15 @@ def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(candidates[int(np.argmin(losses))])
 
 
-def _resamples(groups: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
+def resamples(groups: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
+    """Indices of the cases of each bootstrap draw of whole groups, (N,) names."""
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
     picks = rng.integers(len(members), size=(draws, len(members)))
     return [np.concatenate([members[i] for i in pick]) for pick in picks]
 
 
-def _interval(values: Sequence[float]) -> Interval | None:
+def interval(values: Sequence[float]) -> Interval | None:
     """The first value is the measured one, the others are the bootstrap's."""
     if np.isnan(values[0]):
         return None

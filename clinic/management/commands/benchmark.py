@@ -1,6 +1,10 @@
-"""Compare models on the held-out part of a data set; no PACS, no database needed."""
+"""Compare models, or ways of training, on the held-out part of a data set.
+
+No PACS and no database is needed.
+"""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -8,39 +12,75 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference.artifact import DamagedArtifact
 
+WEIGHTS = "squeezenet_v1.0_imagenet/squeezenet_v1.0_imagenet_fp32.npz"
+
 
 class Command(BaseCommand):
-    help = "Print a table of models, each measured on the test part of a data set."
+    help = "Print a table of models, or of ways of training, measured on a test part."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["models"])
-        parser.add_argument(
+        whats = parser.add_subparsers(dest="what", required=True)
+        models = whats.add_parser("models", help="artifacts side by side")
+        models.add_argument(
             "folders",
             nargs="*",
             type=Path,
             metavar="FOLDER",
             help="artifacts; those that are shipped if none is named",
         )
-        parser.add_argument(
-            "--images",
-            type=Path,
-            metavar="DIR",
-            default=settings.SAMPLE_DATA / "fracatlas",
+        recipes = whats.add_parser(
+            "recipes", help="ways of training, one question a row; hours on two cores"
         )
-        parser.add_argument("--json", type=Path, metavar="OUT")
-
-    def handle(self, **options: object) -> None:
-        from clinic import training  # torch sits behind it
-
-        shipped = sorted(p.parent for p in settings.SHIPPED_MODELS.glob("*/spec.json"))
-        try:
-            found, table = training.compare(
-                folders=options["folders"] or shipped, images=options["images"]
+        recipes.add_argument(
+            "rows", nargs="*", metavar="ROW", help="rows; all if none is named"
+        )
+        recipes.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+        recipes.add_argument(
+            "--published",
+            type=Path,
+            metavar="NPZ",
+            default=settings.SAMPLE_DATA / "weights" / WEIGHTS,
+            help="SqueezeNet v1.0, trained on ImageNet",
+        )
+        for verb in models, recipes:
+            verb.add_argument(
+                "--images",
+                type=Path,
+                metavar="DIR",
+                default=settings.SAMPLE_DATA / "fracatlas",
             )
+            verb.add_argument("--json", type=Path, metavar="OUT")
+
+    def handle(self, *, what: str, **options: object) -> None:
+        try:
+            found, table = getattr(self, f"_{what}")(**options)
         except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             text = json.dumps(found, indent=1, allow_nan=False)
             options["json"].write_text(text + "\n")
         self.stdout.write(table)
+
+    def _models(
+        self, *, folders: Sequence[Path], images: Path, **_: object
+    ) -> tuple[list[dict[str, object]], str]:
+        from clinic import training  # torch sits behind it
+
+        shipped = sorted(p.parent for p in settings.SHIPPED_MODELS.glob("*/spec.json"))
+        return training.compare(folders=folders or shipped, images=images)
+
+    def _recipes(
+        self,
+        *,
+        rows: Sequence[str],
+        seeds: Sequence[int],
+        images: Path,
+        published: Path,
+        **_: object,
+    ) -> tuple[list[dict[str, object]], str]:
+        from clinic import training  # torch sits behind it
+
+        return training.ablation(
+            names=rows, seeds=seeds, images=images, published=published
+        )

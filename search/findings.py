@@ -1,0 +1,173 @@
+"""What came of the questions asked of training: a table over seeds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from search.ablation import Answers, Bench
+from search.evaluate import Interval, auroc, interval, operating_point, resamples
+from search.run import SENSITIVITY
+
+DRAWS, SEED = 2000, 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row, means over its seeds. validation, test_*: AUROC; by study, as
+    suspicious as the most suspicious image, unless said. mirrored: with the mirror
+    image of every view. accuracy: of studies, at the threshold that each seed chose
+    on validation images. gained: test AUROC by study less that of `against`, of the
+    same seeds. hits: of the marked test images that are flagged, the share whose LRP
+    peak hits. epochs and minutes: of one training.
+    """
+
+    row: str
+    words: str
+    against: str
+    seeds: int
+    validation: float
+    test_image: Interval
+    test: Interval
+    mirrored: Interval
+    accuracy: Interval
+    gained: Interval | None
+    hits: float
+    epochs: float
+    minutes: float
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of one side. labels: (N,). scores: (seeds, N). groups: whom the
+    bootstrap draws together."""
+
+    labels: np.ndarray
+    scores: np.ndarray
+    groups: np.ndarray
+
+    def mean(self, measure: Callable[..., float]) -> Interval:
+        """Of `measure`(labels, scores) over the seeds, with its 90 % interval."""
+        draws = resamples(self.groups, DRAWS, SEED)
+        everybody = np.arange(len(self.labels))
+        return interval([self._mean(measure, d) for d in (everybody, *draws)])
+
+    def less(self, other: "Cases") -> Interval:
+        """AUROC of these less that of `other`, on the same draws."""
+        draws = [np.arange(len(self.labels)), *resamples(self.groups, DRAWS, SEED)]
+        return interval([self._mean(auroc, d) - other._mean(auroc, d) for d in draws])
+
+    def _mean(self, measure: Callable[..., float], chosen: np.ndarray) -> float:
+        labels = self.labels[chosen]
+        return float(np.mean([measure(labels, s[chosen]) for s in self.scores]))
+
+
+def findings(
+    bench: Bench, names: Sequence[str], seeds: Sequence[int]
+) -> Iterator[Finding]:
+    """A finding a row, each as soon as its seeds are trained."""
+    for name in names:
+        yield _finding(bench, name, [bench.answers(name, seed) for seed in seeds])
+
+
+def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
+    row = bench.rows[name]
+    test = _studies(bench, "test", told)
+    chosen = [_threshold(bench, one) for one in told]
+    surer = Cases(test.labels, test.scores - np.array(chosen)[:, None], test.groups)
+    against = None
+    if row.against:
+        others = [bench.answers(row.against, one.seed) for one in told]
+        against = _studies(bench, "test", others)
+    return Finding(
+        row=name,
+        words=row.words,
+        against=row.against,
+        seeds=len(told),
+        validation=round(_studies(bench, "validation", told).mean(auroc).value, 4),
+        test_image=_images(bench, "test", told).mean(auroc),
+        test=test.mean(auroc),
+        mirrored=_studies(bench, "test", told, "mirrored").mean(auroc),
+        accuracy=surer.mean(lambda labels, scores: np.mean((scores >= 0) == labels)),
+        gained=test.less(against) if against else None,
+        hits=float(np.mean([one.pointing["hits_flagged"] for one in told])),
+        epochs=float(np.mean([one.epochs for one in told])),
+        minutes=float(np.mean([one.minutes for one in told])),
+    )
+
+
+def _images(
+    bench: Bench, side: str, told: Sequence[Answers], what: str = "logits"
+) -> Cases:
+    known = {e.image.name: e for e in getattr(bench.parts, side)}
+    found = [known[name] for name in told[0].images[side]]
+    return Cases(
+        np.array([e.label for e in found]),
+        np.array([getattr(one, what)[side] for one in told]),
+        np.array([e.patient for e in found]),
+    )
+
+
+def _studies(
+    bench: Bench, side: str, told: Sequence[Answers], what: str = "logits"
+) -> Cases:
+    """A study is as suspicious as its most suspicious image, fractured if one is."""
+    images = _images(bench, side, told, what)
+    known = {e.image.name: e.study for e in getattr(bench.parts, side)}
+    studies = np.array([known[name] for name in told[0].images[side]])
+    inside = [studies == study for study in np.unique(studies)]
+    return Cases(
+        np.array([images.labels[i].max() for i in inside]),
+        np.array([images.scores[:, i].max(1) for i in inside]).T,
+        np.array([images.groups[i][0] for i in inside]),
+    )
+
+
+def _threshold(bench: Bench, told: Answers) -> float:
+    """As a shipped model's: the logit that finds SENSITIVITY of the fractured
+    validation images."""
+    images = _images(bench, "validation", [told])
+    return operating_point(images.labels, images.scores[0], SENSITIVITY)
+
+
+def table(found: Sequence[Finding]) -> str:
+    """Markdown, for a person."""
+    head = (
+        "row",
+        "validation, study",
+        "test, image",
+        "test, study",
+        "mirrored too",
+        "accuracy, study",
+        "gain against",
+        "LRP hits",
+        "epochs",
+        "minutes",
+    )
+    lines = [head, ["---"] * len(head), *map(_cells, found)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(found: Finding) -> list[str]:
+    gain = f"{_in_words(found.gained, '+')} {found.against}" if found.gained else "–"
+    return [
+        f"`{found.row}` {found.words}",
+        f"{found.validation:.3f}",
+        _in_words(found.test_image),
+        _in_words(found.test),
+        _in_words(found.mirrored),
+        _in_words(found.accuracy),
+        gain,
+        f"{found.hits:.0%}",
+        f"{found.epochs:.0f}",
+        f"{found.minutes:.1f}",
+    ]
+
+
+def _in_words(found: Interval, sign: str = "") -> str:
+    numbers = found.value, found.low, found.high
+    value, low, high = (f"{number:{sign}.3f}" for number in numbers)
+    return f"{value} [{low}, {high}]"
