@@ -53,6 +53,7 @@ WITHOUT_TORCH = {
     "search.demographics_page",
     "search.gate",
     "search.holdout",
+    "search.strategies",
     "search.spaces",
 }
 HOMES = {
@@ -60,8 +61,8 @@ HOMES = {
     "dicomanonymizer": "search/deidentify.py",
     "matplotlib": "search/demographics_page.py",
     "orthanc_api_client": "clinic/pacs/orthanc.py",
-    "nevergrad": "search/strategies.py",
-    "optuna": "search/strategies.py",
+    "nevergrad": "search/strategies/libraries.py",
+    "optuna": "search/strategies/libraries.py",
     "openvino": "inference/runtime.py",
 }
 SAY_NOTHING = {"utils", "helpers", "common", "core", "misc", "base"} | {
