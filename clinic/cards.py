@@ -162,7 +162,8 @@ def _making(card: Mapping[str, object]) -> Iterator[Fact]:
     yield "Network", _words(card, "plan", "arch", "family")
     yield "Went on from", _words(card, "start")
     yield "Teacher", _words(card, "teacher")
-    yield "Minutes", _number(card.get("minutes"))
+    yield "Machine", _words(card, "machine")
+    yield "Seconds of training", _number(card.get("seconds"), NOT_STATED)
 
 
 # --- Values ---------------------------------------------------------------------

@@ -34,7 +34,8 @@ class Row:
     start: PUBLISHED, UNLABELLED, or a row whose weights of the same seed it begins
     with. teacher: a row whose opinions of the same seed it learns. phantoms: it
     learns from those alone. by_study: every image of a fractured study is labelled
-    fractured, as where nobody labels images.
+    fractured, as where nobody labels images. pointed: the pointing game is played,
+    which takes a minute.
     """
 
     words: str
@@ -44,16 +45,24 @@ class Row:
     teacher: str = ""
     phantoms: bool = False
     by_study: bool = False
+    pointed: bool = False
 
 
 def _squeeze(words: str, against: str = "squeezenet", **changes: object) -> Row:
     return Row(words, replace(SQUEEZE, **changes), against, PUBLISHED)
 
 
+def _after(words: str, row: str, stage: Stage, plan: Plan = RESNET) -> Row:
+    return Row(words, replace(plan, stages=(stage,)), against=row, start=row)
+
+
+def _looking(words: str, against: str = "attention", **changes: object) -> Row:
+    return Row(words, replace(LOOKING, **changes), against, PUBLISHED, pointed=True)
+
+
 def _sized(width: int, height: int, against: str) -> Row:
-    words = f"SqueezeNet with attention, {width}×{height}"
-    plan = replace(LOOKING, recipe=Recipe(width=width, height=height))
-    return Row(words, plan, against, PUBLISHED)
+    words = f"attention, {width}×{height}"
+    return _looking(words, against, recipe=Recipe(width=width, height=height))
 
 
 ROWS = {
@@ -61,10 +70,8 @@ ROWS = {
     "upper-limb": Row(
         "upper limbs only", replace(RESNET, stages=(OURS,)), against="scratch"
     ),
-    "then-upper-limb": Row(
-        "every part, then upper limbs",
-        replace(RESNET, stages=(replace(SCRATCH, epochs=9), replace(OURS, epochs=9))),
-        against="scratch",
+    "then-upper-limb": _after(
+        "every part, then upper limbs", "scratch", replace(OURS, epochs=5, rate=3e-4)
     ),
     "phantoms": Row(
         "phantoms alone",
@@ -79,63 +86,43 @@ ROWS = {
         "begun without labels (SimSiam)", RESNET, against="scratch", start=UNLABELLED
     ),
     "taught": Row(
-        "taught by SqueezeNet", RESNET, against="scratch", teacher="squeezenet"
+        "taught by SqueezeNet with attention",
+        RESNET,
+        against="scratch",
+        teacher="attention",
     ),
     "squeezenet": _squeeze("SqueezeNet from ImageNet, head first", "scratch"),
-    "squeezenet-scratch": Row(
-        "SqueezeNet from scratch",
-        replace(SQUEEZE, stages=(SCRATCH,)),
-        against="squeezenet",
-    ),
     "whole": _squeeze("whole from the start", stages=(Stage(12, 1.0, True, 1e-4),)),
-    "faster": _squeeze(
-        "three times the rate", stages=(TUNED[0], replace(TUNED[1], rate=3e-4))
-    ),
-    "sgd": _squeeze(
-        "SGD 0.01", optimizer="sgd", stages=(TUNED[0], replace(TUNED[1], rate=1e-2))
-    ),
-    "inverted": _squeeze("half of the views inverted", invert=0.5),
     "unmarked": _squeeze("boxes not used", boxes=0.0),
-    "attention": Row(
-        "attention that boxes teach", LOOKING, against="squeezenet", start=PUBLISHED
-    ),
-    "attention-upper-limb": Row(
-        "attention, upper limbs only",
-        replace(LOOKING, stages=tuple(replace(s, everything=False) for s in TUNED)),
-        against="attention",
-        start=PUBLISHED,
-    ),
-    "bootstrap": _squeeze("own opinion against wrong labels, 0.2", bootstrap=0.2),
     "by-study": replace(_squeeze("labels of the study on every image"), by_study=True),
     "by-study-bootstrap": replace(
         _squeeze("the same, own opinion 0.2", "by-study", bootstrap=0.2),
         by_study=True,
     ),
+    "attention": _looking("attention that boxes teach", "squeezenet"),
+    "attention-more": _looking(
+        "0.8 of attention instead of 0.5",
+        arch=Arch("squeezenet", (("attention", 0.8), ("dropout", 0.3))),
+    ),
+    "attention-boxes": _looking("boxes weigh three times as much", boxes=3.0),
+    "attention-longer": _looking(
+        "twice as long", stages=(TUNED[0], replace(TUNED[1], epochs=18))
+    ),
+    "attention-inverted": _looking("half of the views inverted", invert=0.5),
+    "attention-sgd": _looking(
+        "SGD 0.01", optimizer="sgd", stages=(TUNED[0], replace(TUNED[1], rate=1e-2))
+    ),
     "171x256": _sized(171, 256, "attention"),
     "256x384": _sized(256, 384, "171x256"),
     "341x512": _sized(341, 512, "256x384"),
     "512x768": _sized(512, 768, "341x512"),
-    "rx-lite": Row("Rx Lite", replace(RESNET, arch=RX_TRAINED), against="scratch"),
-    "rx-lite-taught": Row(
-        "Rx Lite taught by SqueezeNet",
-        replace(RESNET, arch=RX_TRAINED),
-        against="rx-lite",
-        teacher="squeezenet",
+    "residual-attention": Row(
+        "residual attention",
+        replace(RESNET, arch=ARCHS["residual-attention"]),
+        against="scratch",
     ),
+    "rx-lite": Row("Rx Lite", replace(RESNET, arch=RX_TRAINED), against="scratch"),
     "rx-large": Row(
         "Rx Large", replace(RESNET, arch=RX_LARGE_TRAINED), against="rx-lite"
-    ),
-    "rx-large-plain": Row(
-        "Rx Large without batch norm",
-        replace(
-            RESNET,
-            arch=replace(
-                RX_LARGE_TRAINED,
-                options=tuple(
-                    o for o in RX_LARGE_TRAINED.options if o[0] != "batch_norm"
-                ),
-            ),
-        ),
-        against="rx-large",
     ),
 }

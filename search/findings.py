@@ -19,7 +19,7 @@ class Finding:
     image of every view. accuracy: of studies, at the threshold that each seed chose
     on validation images. gained: test AUROC by study less that of `against`, of the
     same seeds. hits: of the marked test images that are flagged, the share whose LRP
-    peak hits. epochs and minutes: of one training.
+    peak hits, None where it was not asked. epochs and minutes: of one training.
     """
 
     row: str
@@ -32,7 +32,7 @@ class Finding:
     mirrored: Interval
     accuracy: Interval
     gained: Interval | None
-    hits: float
+    hits: float | None
     epochs: float
     minutes: float
 
@@ -93,10 +93,14 @@ def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
         mirrored=_studies(bench, "test", told, "mirrored").mean(auroc),
         accuracy=surer.mean(lambda labels, scores: np.mean((scores >= 0) == labels)),
         gained=test.less(against) if against else None,
-        hits=float(np.mean([one.pointing["hits_flagged"] for one in told])),
+        hits=_hits(told) if row.pointed else None,
         epochs=float(np.mean([one.epochs for one in told])),
         minutes=float(np.mean([one.minutes for one in told])),
     )
+
+
+def _hits(told: Sequence[Answers]) -> float:
+    return float(np.mean([one.pointing["hits_flagged"] for one in told]))
 
 
 def _images(
@@ -161,7 +165,7 @@ def _cells(found: Finding) -> list[str]:
         _in_words(found.mirrored),
         _in_words(found.accuracy),
         gain,
-        f"{found.hits:.0%}",
+        "–" if found.hits is None else f"{found.hits:.0%}",
         f"{found.epochs:.0f}",
         f"{found.minutes:.1f}",
     ]

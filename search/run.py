@@ -5,8 +5,9 @@ the threshold) and test, which only the model that came out gets to see, once.
 """
 
 import hashlib
+import os
+import platform
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def run(
     Checkpoints and prepared views are kept in `work`: the same call goes on where
     it was interrupted. tell: see search.train.
     """
-    started, code = time.monotonic(), commit()
+    code = commit()
     parts = Parts.of(data.examples(images))
     everything, set_aside = prepare(parts.training, plan.recipe, work)
     validation, _ = prepare(parts.validation, plan.recipe, work)
@@ -112,7 +113,8 @@ def run(
         "plan": plan.to_json(),
         **{"teacher": _identity(teacher), "start": _identity(start)},
         "commit": code,
-        "minutes": round((time.monotonic() - started) / 60, 1),
+        "machine": machine(),
+        "seconds": round(progress.seconds),
         "history": progress.history,
         **card.measured(network, spec, judged),
         **trust(spec, chosen, judged),
@@ -215,6 +217,12 @@ def _teacher(folder: Path, recipe: Recipe) -> Teacher:
         raise ValueError(f"{folder}: this teacher looks at other views: {found}")
     network = artifact.load_network(folder)
     return Teacher(network.to(memory_format=torch.channels_last), found)
+
+
+def machine() -> str:
+    """What trained: processor, cores, torch. No name: cards are shared."""
+    kind = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+    return f"{kind}, {os.cpu_count()} cores, torch {torch.__version__}"
 
 
 def commit() -> str:

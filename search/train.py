@@ -5,6 +5,7 @@ rate follows from the step, so that a training taken up again at an epoch's end
 goes on exactly as if it had never stopped.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,11 +77,13 @@ def fit(
             for epoch in range(begin, stage.epochs):
                 if progress.stale(plan.patience):
                     break
+                started = time.monotonic()
                 say = partial(tell, tuple(progress.history))
                 entry = _epoch(trainee, stage, epoch, first + epoch, training, say)
                 logits = predict(trainee.average, validation, plan.recipe)
                 entry |= _scores(validation, logits)
                 progress.note(entry, trainee, eligible=stage is plan.stages[-1])
+                progress.seconds += time.monotonic() - started
                 trainee.save(folder, progress)
                 tell(tuple(progress.history), len(progress.history))
         first += stage.epochs

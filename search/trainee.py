@@ -190,7 +190,7 @@ class Trainee:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= _under(f"optimizer.{index}", state)
         notes = {"steps": self.steps, "plan": self.plan.to_json()}
-        notes |= {"history": progress.history}
+        notes |= {"history": progress.history, "seconds": progress.seconds}
         partial = folder / "checkpoint.part"
         contiguous = {k: v.contiguous() for k, v in tensors.items()}
         save_file(contiguous, partial, {"notes": json.dumps(notes)})
@@ -210,15 +210,17 @@ class Trainee:
         state["state"] = {i: _below(f"optimizer.{i}", tensors) for i in indices}
         self.optimizer.load_state_dict(state)
         self.steps = notes["steps"]
-        return Progress(notes["history"], _below("best", tensors))
+        return Progress(notes["history"], _below("best", tensors), notes["seconds"])
 
 
 @dataclass
 class Progress:
-    """history: one entry a finished epoch. best: the weights to be shipped."""
+    """history: one entry a finished epoch. best: the weights to be shipped. seconds:
+    of work on finished epochs, over all attempts."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def note(self, entry: dict[str, float], trainee: Trainee, eligible: bool) -> None:
         """Keep the averaged weights if this epoch is the best eligible so far."""

@@ -22,7 +22,7 @@ TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))
 PLAN = Plan(TINY, (Stage(1, 1.0, True, 1e-3),), RECIPE, batch=8)
 TINY_ROWS = {
     "plain": Row("plain", PLAN),
-    "longer": Row("longer", replace(PLAN, batch=4), against="plain"),
+    "longer": Row("longer", replace(PLAN, batch=4), against="plain", pointed=True),
     "after": Row("begun with plain", PLAN, against="plain", start="plain"),
     "taught": Row("taught by plain", PLAN, against="plain", teacher="plain"),
     "drawn": Row("phantoms alone", PLAN, against="plain", phantoms=True),
@@ -83,6 +83,7 @@ def test_a_finding_holds_a_row_against_another_on_the_same_studies(bench):
     assert plain.gained is None
     assert longer.gained.value == pytest.approx(longer.test.value - plain.test.value)
     assert longer.gained.low <= longer.gained.value <= longer.gained.high
+    assert (plain.hits is None, 0 <= longer.hits <= 1) == (True, True)
     table = findings.table([plain, longer])
     assert table.count("\n") == 3
     assert f"{longer.gained.value:+.3f}" in table

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 from dataclasses import replace
 
 import cv2
@@ -87,6 +88,9 @@ def test_the_card_says_what_it_was_made_of_and_tested_on(trained):
     assert {f"{patient}.png" for patient in sides["test"]} == set(card["test_images"])
     assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
     assert card["plan"]["seed"] == 0
+    assert f"torch {torch.__version__}" in card["machine"]
+    assert platform.node() not in card["machine"]
+    assert card["seconds"] >= 0
     assert len(card["history"]) == 2
     assert card["confident"]["test"]["threshold"] >= card["test"]["threshold"]
     for side in ("validation", "test"):

@@ -84,7 +84,9 @@ def test_interrupted_after_any_epoch_it_goes_on_as_if_it_had_not(
     with pytest.raises(KeyboardInterrupt):
         fit(plan, material, tmp_path / "halves")
     assert (tmp_path / "halves" / CHECKPOINT).exists()
+    before = Trainee(plan).resume(tmp_path / "halves" / CHECKPOINT).seconds
     resumed = fit(plan, material, tmp_path / "halves")
+    assert resumed.seconds > before > 0
     assert resumed.history == whole.history
     assert same(weights(resumed), weights(whole))
 
