@@ -104,7 +104,8 @@ def _converted(network: nn.Module, example: np.ndarray) -> ov.Model:
         # Left to itself, OpenVINO traces the network three times to compare.
         traced = torch.jit.trace(network, torch.from_numpy(example), check_trace=False)
         frozen = torch.jit.freeze(traced)
-    return ov.convert_model(frozen, input=[ov.PartialShape(list(example.shape))])
+    # Untold, the type of the input is unknown unless a convolution is first.
+    return ov.convert_model(frozen, input=[(list(example.shape), ov.Type.f32)])
 
 
 def _openvino(core: ov.Core, model: ov.Model, precision: str) -> Infer:

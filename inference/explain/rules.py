@@ -25,7 +25,7 @@ def gamma(
     The gamma rule (Montavon et al. 2019, doi:10.1007/978-3-030-28954-6_10),
     generalised to inputs and outputs of either sign; 0 favours none.
     """
-    bias = _bias(layer)
+    c, bias = _heard(layer, x, z, c), _bias(layer)
     carrying = _excited(layer, x)
     mixed = bool(((z < 0) & (c != 0)).any())  # never where a ReLU follows
     if mixed:
@@ -43,7 +43,7 @@ def gamma(
 def alpha1beta0(layer: Weighted, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
     """Share among the exciting contributions, x w > 0, if there are any (Bach et al.
     2015, doi:10.1371/journal.pone.0130140)."""
-    excited = _excited(layer, x)
+    c, excited = _heard(layer, x, z, c), _excited(layer, x)
     rest = torch.where(excited == 0, _ratio(c * z, z - _bias(layer)), 0.0)
     return _share(layer, x, _ratio(c * z, excited), rest)
 
@@ -77,6 +77,34 @@ def box(
         2, dim=1
     )
     return x * pixels - limits
+
+
+def _heard(layer: Weighted, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
+    """c, without outputs all of whose inputs are 0: a bias alone speaks there.
+
+    Filters of single channels are often so behind a ReLU. Their relevance would be
+    lost; the other channels of the place get it, by how much they have, or where all
+    are silent the other places.
+    """
+    silent = _silent(layer, x) if isinstance(layer, nn.Conv2d) else x.new_zeros(1)
+    for among in (1, (1, 2, 3)):
+        relevance = c * z
+        if not (silent * relevance).any():
+            break
+        lost = (silent * relevance).sum(among, keepdim=True)
+        held = ((1 - silent) * relevance.abs()).sum(among, keepdim=True)
+        gained = c * (1 + _ratio(lost, held) * relevance.sign())
+        c = torch.where(held > 0, (1 - silent) * gained, c)
+    return c
+
+
+def _silent(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """1 where all inputs of an output are 0, else 0: (N, after, h, w)."""
+    groups = x.unflatten(1, (layer.groups, -1)).ne(0).any(2).to(x)
+    ones = x.new_ones(layer.groups, 1, *layer.kernel_size)
+    geometry = layer.stride, layer.padding, layer.dilation, layer.groups
+    heard = F.conv2d(groups, ones, None, *geometry)
+    return (heard == 0).to(x).repeat_interleave(layer.out_channels // layer.groups, 1)
 
 
 def _excited(layer: Weighted, x: Tensor) -> Tensor:

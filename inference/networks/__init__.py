@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from inference.networks.mobilenet import MobileNet
 from inference.networks.residual_attention import ResidualAttention
 from inference.networks.resnet import ResNet18
 from inference.networks.rx import Rx
 from inference.networks.squeezenet import SqueezeNet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "mobilenet": MobileNet,
     "residual_attention": ResidualAttention,
     "resnet18": ResNet18,
     "rx": Rx,
@@ -51,6 +53,15 @@ ARCHS = {
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
     "resnet18": Arch("resnet18"),
     "residual-attention": Arch("residual_attention"),
+    "mobilenet-small": Arch(
+        "mobilenet",
+        (
+            ("depths", (2,) * 5),
+            ("expansions", (3,) * 10),
+            ("kernels", (3,) * 10),
+            ("width", 1.0),
+        ),
+    ),
     "rx-lite": Arch("rx"),
     "rx-large": Arch(
         "rx", (("pool_every", 2), ("widths", (16, 32, 32, 64, 64, 128, 128, 256)))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.explain import bounds
-from inference.networks import NETWORKS, Arch, build
+from inference.networks import ARCHS, NETWORKS, Arch, build
 from inference.preprocess import Recipe
 
 BLACK_AND_WHITE = bounds(Recipe())
@@ -21,6 +21,7 @@ PLAIN = {
 LOOKING = {
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
     "residual_attention": Arch("residual_attention", (("width", 8),)),
+    "mobilenet": ARCHS["mobilenet-small"],
 }
 SMALL = PLAIN | LOOKING
 assert {arch.family for arch in SMALL.values()} == NETWORKS.keys(), "name one of each"

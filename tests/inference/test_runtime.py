@@ -7,12 +7,13 @@ import torch
 
 from inference import artifact, preprocess, runtime
 from inference.artifact import Spec
-from inference.networks import ARCHS, NETWORKS, Arch
+from inference.networks import ARCHS, NETWORKS, Arch, build
 from inference.phantom import phantom
 from tests.inference import tiny
 
 MODELS = Path(artifact.__file__).parent / "models"
 SMALL = {
+    "mobilenet": ARCHS["mobilenet-small"],
     "resnet18": tiny.SPEC.arch,
     "rx": Arch("rx", (("hidden", (16,)), ("widths", (4, 8, 8, 8)))),
     "residual_attention": Arch("residual_attention", (("width", 8),)),
@@ -48,6 +49,20 @@ def compiled(network):
 
 def test_every_network_has_a_small_member_here():
     assert SMALL.keys() == NETWORKS.keys()
+
+
+def test_a_network_need_not_begin_with_a_convolution():
+    """OpenVINO would not know the type of its input, and fail later for that."""
+    arch = ARCHS["mobilenet-small"]
+    coloured = build(Arch(arch.family, (*arch.options, ("colours", 3)))).eval()
+    probe = np.random.default_rng(0).normal(size=(1, 1, 128, 96)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = coloured(torch.from_numpy(probe)).item()
+    for candidate in runtime._candidates(runtime.Both(coloured).eval(), probe):
+        # Untrained, it is no measure of what half a mantissa does.
+        near = 1e-4 if candidate.backend.endswith("f32") else 0.3
+        off = abs(candidate(probe).logits[0] - wanted)
+        assert off <= near * max(1, abs(wanted)), candidate.backend
 
 
 class TestEveryNetwork:

@@ -7,6 +7,7 @@ from captum.attr import LRP
 from captum.attr._utils.custom_modules import Addition_Module
 from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule
 from torch import nn
+from torch.nn import functional as F
 
 from inference.explain import bounds
 from inference.explain.lrp import COMPOSITES, propagate, ruled
@@ -56,6 +57,9 @@ def test_without_damping_lrp_is_gradient_times_input(network, views, monkeypatch
     views.requires_grad_()
     weights = Gate.weights
     monkeypatch.setattr(Gate, "weights", lambda *seen: weights(*seen).detach())
+    monkeypatch.setattr(
+        nn.Hardswish, "forward", lambda _, x: x * F.hardsigmoid(x).detach()
+    )
     (gradient,) = torch.autograd.grad(network(views).sum(), views)
     expected = (views * gradient)[:, 0].detach()
     relevance = propagate(network, views, COMPOSITES["lrp0"], BOUNDS)

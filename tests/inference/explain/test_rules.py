@@ -72,3 +72,20 @@ def test_the_box_rule_gives_black_pixels_their_part():
     given = box(pixels, x, pixels(x), torch.ones(1, 1, 1, 1), bounds=(0.0, 1.0))
     # x w - low w+ - high w-: 1 x 1 - 0 and 0 x (-1) - 1 x (-1)
     assert given.flatten().tolist() == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("rule", [gamma, alpha1beta0])
+def test_what_a_bias_alone_says_goes_to_the_other_channels_of_its_place(rule):
+    """Three filters of a channel each; the third is silent at the first place, and
+    all are at the second."""
+    options = {"strength": 0.25} if rule is gamma else {}
+    filters = nn.Conv2d(3, 3, 1, groups=3)
+    filters.weight.data, filters.bias.data = torch.ones(3, 1, 1, 1), torch.ones(3)
+    x = torch.tensor([[[[2.0, 0]], [[5.0, 0]], [[0.0, 0]]]])
+    with torch.no_grad():
+        z = filters(x)
+        relevance = torch.tensor([[[[1.0, 2]], [[3.0, 0]], [[4.0, 2]]]])
+        given = x * rule(filters, x, z, relevance / z, **options)
+    # 4 to (1, 3) as 1 : 3, then the 4 of the second place to (2, 6) alike
+    assert given[0, :, 0, 0].tolist() == pytest.approx([3, 9, 0])
+    assert given[0, :, 0, 1].tolist() == [0, 0, 0]
