@@ -12,6 +12,7 @@ from clinic.charts import figure
 from clinic.models import ModelVersion
 from search.holdout import MEASURES, METHODS, Estimate, by_subgroup, summary
 from search.holdout import calibration_error as error_of
+from search.limits import sentences
 
 NOT_MEASURED, NOT_STATED = "not measured", "not stated"
 SIDES = ("training", "validation", "test")
@@ -41,7 +42,7 @@ def facts(version: ModelVersion) -> dict[str, list[Fact]]:
     return {
         "Use": [
             ("Intended use", _words(card, "intended_use")),
-            ("Limits", _words(card, "limits")),
+            ("Limits", _limits(card)),
             ("Notes", _words(card, "notes")),
             ("Licence of the data", _words(card, "data", "licence")),
         ],
@@ -94,6 +95,12 @@ def auroc(card: Mapping[str, object]) -> str:
 
 
 # --- Sections -------------------------------------------------------------------
+
+
+def _limits(card: Mapping[str, object]) -> str:
+    """What the card says; an older one is asked what follows from its data."""
+    told = _words(card, "limits")
+    return " ".join(sentences(card)) or told if told == NOT_STATED else told
 
 
 def _tested(report: object) -> Iterator[Fact]:

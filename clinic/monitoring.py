@@ -46,6 +46,24 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Images that the model said nothing of. asked: images that were ours to read.
+
+    reasons: (code, images, studies with such an image), the most frequent first.
+    daily: code -> images, day by day.
+    """
+
+    asked: int
+    images: int
+    reasons: list[tuple[str, int, int]]
+    daily: dict[str, list[int]]
+
+    @property
+    def share(self) -> float | None:
+        return self.images / self.asked if self.asked else None
+
+
+@dataclass(frozen=True)
 class Week:
     """Verdicts given in the week that begins on `day`, against the flag."""
 
@@ -84,6 +102,28 @@ def unread(span: int) -> list[tuple[str, str, int]]:
     )
     words = dict(Study.State.choices)
     return [(words[state], code or "–", studies) for state, code, studies in rows]
+
+
+def doubt(span: int) -> Doubt:
+    """What was left to people, by its reason. One query."""
+    zone, asked = timezone.get_current_timezone(), 0
+    images: Counter[str] = Counter()
+    studies: dict[str, set[int]] = {}
+    daily: dict[str, Counter[date]] = {}
+    rows = ImageReading.objects.filter(
+        prediction__superseded_at=None,
+        prediction__created__gte=_since(span),
+        state__in=["read", "abstained"],
+    ).values_list("state", "code", "prediction__study", "prediction__created")
+    for state, code, study, created in rows:
+        asked += 1
+        if state == "abstained":
+            images[code] += 1
+            studies.setdefault(code, set()).add(study)
+            daily.setdefault(code, Counter())[created.astimezone(zone).date()] += 1
+    reasons = [(c, count, len(studies[c])) for c, count in images.most_common()]
+    lines = {c: [daily[c][day] for day in _calendar(span)] for c, _, _ in reasons}
+    return Doubt(asked, images.total(), reasons, lines)
 
 
 def scores(span: int) -> Scores:
@@ -194,6 +234,12 @@ def overview(span: int) -> dict[str, object]:
         "total": sum(count for _, count in studies),
         "days": _daily("Studies a day", studies, {"studies": [n for _, n in studies]}),
         "unread": unread(span),
+        "doubt": (left := doubt(span)),
+        "abstentions": _daily(
+            "Images left to people, by reason",
+            studies,
+            {code.replace("_", " "): counts for code, counts in left.daily.items()},
+        ),
         "scores": found,
         "distribution": _distribution(found),
         "weeks": weeks,

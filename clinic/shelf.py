@@ -23,9 +23,10 @@ def whole(folder: Path, digest: str | None = None) -> str:
 
 
 def refuse_what_cannot_read(folder: Path, digest: str) -> None:
-    """Open it as a reader would: spec, network, weights. Needs torch."""
+    """Open it as a reader would: spec, network, weights, limits. Needs torch."""
     try:
         artifact.load_network(folder, digest)
+        artifact.load_familiar(folder, digest)
     except DamagedArtifact as error:
         raise ValidationError(str(error)) from error
 

@@ -205,10 +205,14 @@ def _exactly(value: object, names: set[str], of: str) -> None:
 
 
 def _plain(value: dict[str, object]) -> None:
+    from inference.explain import COMPOSITES
+
     for name in (*PLAIN, *NUMBERS):
         _typed(name, value[name], PLAIN.get(name, float))
     if value["aggregation"] not in AGGREGATIONS:
         raise ValueError(f"unknown aggregation {value['aggregation']!r}")
+    if value["composite"] not in COMPOSITES:
+        raise ValueError(f"unknown LRP composite {value['composite']!r}")
     if not 0 <= value["threshold"] <= 1:
         raise ValueError(f"threshold {value['threshold']} is not in [0, 1]")
     if not value["threshold"] <= value["confident"] <= 1:

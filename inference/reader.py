@@ -26,11 +26,11 @@ from torch import nn
 
 from inference import anatomy, artifact, dicom, doubt, overlay, picture, preprocess
 from inference.aggregate import AGGREGATIONS
-from inference.artifact import DamagedArtifact, Spec
+from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.dicom import Frame, UnreadableFrame
 from inference.doubt import Familiar
-from inference.explain import COMPOSITES, EXPLAINERS, Explainer
+from inference.explain import EXPLAINERS, Explainer
 from inference.overlay import Overlay
 from inference.preprocess import View
 from inference.reading import (
@@ -224,9 +224,6 @@ def open_reader(folder: Path, digest: str) -> Reader:
     Raises DamagedArtifact when the folder does not hold what `digest` says.
     """
     spec = artifact.load_spec(folder, digest)
-    if spec.composite not in COMPOSITES:
-        known = ", ".join(COMPOSITES)
-        raise DamagedArtifact(f"There are no LRP rules {spec.composite!r}: {known}.")
     network = artifact.load_network(folder, digest)
     return Reader(spec, network, artifact.load_familiar(folder, digest))
 

@@ -19,7 +19,7 @@ from inference.aggregate import AGGREGATIONS
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.runtime import compiled
-from search import data, dataset, demographics, pointing
+from search import data, dataset, demographics, limits, pointing
 from search.data import Example
 from search.evaluate import Report, report
 from search.parts import Parts
@@ -60,7 +60,7 @@ def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
     everybody = demographics.rows_of(images)
     source = FRACATLAS if images.name == "fracatlas" else {"name": images.name}
     found = [*parts.training, *parts.validation, *parts.test]
-    return {
+    facts = {
         "name": name,
         "intended_use": INTENDED_USE,
         "data": source | {"digest": dataset.digest(images, found)},
@@ -69,6 +69,7 @@ def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
             for side, found in vars(parts).items()
         },
     }
+    return facts | {"limits": " ".join(limits.sentences(facts))}
 
 
 def _attributes(

@@ -53,8 +53,9 @@ WITHOUT_TORCH = {
     "search.demographics_page",
     "search.gate",
     "search.holdout",
-    "search.strategies",
+    "search.limits",
     "search.spaces",
+    "search.strategies",
 }
 HOMES = {
     "captum": "inference/explain/",

@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from clinic import jobs
-from clinic.models import Job, Prediction, Study
+from clinic.models import ImageReading, Job, Prediction, Study
 from tests.browser.test_accessibility import findings, nothing_overflows
 from tests.clinic.factories import (
     make_job,
@@ -157,10 +157,15 @@ def test_monitoring_draws_what_its_tables_say(page, sign_in, database, shot, ser
         study.update(arrived=moment, last_arrival=moment - waited)
     for code in ("other_anatomy", "other_anatomy", "truncated"):
         make_study(state="not_ours", code=code, reason="Said.")
+    for image in ImageReading.objects.order_by("?")[:6]:
+        image.state, image.code, image.probability = "abstained", "poor_quality", None
+        image.reason = "Blurred."
+        image.save()
     sign_in("administrator")
     page.get_by_role("link", name="Monitoring").click()
-    expect(page.locator("figure canvas")).to_have_count(4)
-    for index in range(4):
+    expect(page.locator("figure canvas")).to_have_count(5)
+    expect(page.get_by_text("Of 70 images put to a model, 6 (9 %)")).to_be_visible()
+    for index in range(5):
         assert painted(page, f":nth-match(figure canvas, {index + 1})")
     expect(
         page.get_by_text("Population stability index: not measured.")

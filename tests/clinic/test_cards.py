@@ -90,6 +90,11 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert [row[:2] for row in rows] == [("sex F", "19"), ("sex M", "19")]
 
 
+def test_limits_are_the_card_s_own_words_where_it_has_them(version):
+    version.card = {"limits": "Adults only."}
+    assert told(version)["Use", "Limits"] == "Adults only."
+
+
 def test_who_the_data_show_is_told_with_those_of_whom_nothing_is_known():
     groups = [{"group": "F", "images": 12}, {"group": "M", "images": 9}]
     sex = {"known": 21, "missing": 3, "groups": groups}
@@ -115,6 +120,7 @@ def test_shipped_cards_tell_what_they_must(version, path):
         ("Making", "Seed"),
     ]
     assert not [key for key in wanted if found[key].startswith("not ")]
+    assert found["Use", "Limits"].startswith("Judged on 11 patients or groups")
     assert found[DOUBT, "Expected calibration error, test"].startswith("0.")
     assert found[DOUBT, "Left to people: poor quality"] == "4 of 217 images"
     assert cards.data(version.card).rows[0][1] != "not measured"

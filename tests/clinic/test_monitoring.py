@@ -48,6 +48,35 @@ def test_what_was_not_read_is_counted_by_its_reason():
     ]
 
 
+def left(code, count=1, of=3, **fields):
+    """A study of which `count` of `of` images were left to people."""
+    prediction = make_prediction(make_study(images=of), **fields)
+    for image in prediction.images.all()[:count]:
+        image.state, image.code, image.reason = "abstained", code, "Because."
+        image.probability = None
+        image.save()
+
+
+class TestDoubt:
+    def test_images_left_to_people_are_counted_by_reason_and_day(self):
+        left("poor_quality", count=2)
+        left("poor_quality", created=ago(days=2))
+        left("unlike_training")
+        left("unlike_training", superseded_at=timezone.now())
+        left("uncertain", created=ago(days=40))
+        found = monitoring.doubt(7)
+        assert (found.asked, found.images) == (9, 4)
+        assert found.reasons == [("poor_quality", 3, 2), ("unlike_training", 1, 1)]
+        assert found.daily == {
+            "poor_quality": [0, 0, 0, 0, 1, 0, 2],
+            "unlike_training": [0, 0, 0, 0, 0, 0, 1],
+        }
+        assert found.share == pytest.approx(4 / 9)
+
+    def test_nothing_asked_is_no_share(self):
+        assert monitoring.doubt(7).share is None
+
+
 class TestStability:
     def test_the_same_scores_are_stable(self):
         scores = np.random.default_rng(0).random(1000)

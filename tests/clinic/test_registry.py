@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from django.core.management import call_command
 from clinic import audit, registry
 from clinic.models import AuditEvent, ModelVersion, ShadowReading
 from inference import artifact
+from inference.doubt import Limits
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,9 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "tiny"
     tiny.save(folder)
     return folder
+
+
+UNLIKE = asdict(Limits(unlike=2.0))
 
 
 @pytest.fixture
@@ -136,6 +141,8 @@ class TestRegister:
         ("spec", "words"),
         [
             ({"arch": {"family": "gpt", "options": {}}}, "unknown network 'gpt'"),
+            ({"composite": "oracle"}, "unknown LRP composite 'oracle'"),
+            ({"limits": UNLIKE}, "does not say what the training looked like"),
             ({"recipe": {"width": "wide"}}, "missing key .* in the recipe"),
             ({"aggregation": "loudest"}, "unknown aggregation 'loudest'"),
             ({"threshold": 2.0}, "threshold 2.0 is not in"),

@@ -194,6 +194,7 @@ def test_a_missing_folder_is_damage_too(tmp_path):
         (("limits", "grain"), 0.1, "unknown key 'grain' in the limits"),
         (("name",), 3, "name"),
         (("version",), 2, "unknown key 'version' in the spec"),
+        (("composite",), "oracle", "unknown LRP composite 'oracle'"),
         (("composite",), None, "missing key 'composite' in the spec"),
     ],
 )

@@ -40,6 +40,7 @@ def test_it_tells_what_the_data_are_and_who_each_side_is(tmp_path):
     assert origin("x", tmp_path, sides)["data"] == card["data"]
     (tmp_path / "7.png").write_bytes(b"another")
     assert origin("x", tmp_path, sides)["data"] != card["data"]
+    assert card["limits"].startswith(f"Judged on {len(sides.test)} patients")
     for side, found in vars(sides).items():
         sexes = {
             group["group"]: group["images"]
