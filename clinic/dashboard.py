@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from clinic import jobs, learning, monitoring
+from clinic import jobs, learning, leavings, monitoring
 from clinic.charts import Chart, figure
 from clinic.models import Job, ModelVersion
 from clinic.monitoring import SPANS
@@ -54,6 +54,8 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     )
     part = "HX-Request" in request.headers
     about = {"job": shown, "chart": _curve(shown)}
+    if not shown.is_open:  # looked at once, not every two seconds
+        about |= {"bytes": leavings.size(shown), "kept": leavings.obstacle(shown)}
     return render(request, "_job.html" if part else "job.html", about)
 
 
@@ -77,6 +79,12 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     return _told(request, pk, jobs.resume, "goes on from its last whole epoch")
+
+
+@roles(ADMINISTRATOR)
+@require_POST
+def clear(request: HttpRequest, pk: int) -> HttpResponse:
+    return _told(request, pk, leavings.clear, "has no files any more")
 
 
 @roles(ADMINISTRATOR)

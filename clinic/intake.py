@@ -65,6 +65,18 @@ def sync(pacs: Pacs, *, pages: int = 10) -> list[Study]:
     return _ring()
 
 
+def knock(*, pacs: Pacs) -> None:
+    """Put on record whether the PACS can be sent to; taking in does not tell."""
+    words = ""
+    try:
+        pacs.health()
+    except PacsUnavailable as error:
+        words = tags.text(str(error) or "The PACS does not answer.", 500)
+    changed = PacsCursor.objects.filter(pk=CURSOR).exclude(shut=words)
+    if changed.update(shut=words):
+        log.warning(words or "The PACS can be sent to again")
+
+
 @transaction.atomic
 def requeue(*, study: Study, by: AbstractBaseUser) -> Study:
     """Have a study that was set aside read once more."""

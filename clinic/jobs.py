@@ -170,6 +170,8 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
             f"Only a cancelled or failed job can go on; this one is "
             f"{job.get_state_display()}."
         )
+    if job.cleared:
+        raise ValidationError("Its files were removed: start a new job.")
     job.attempts, job.reason, job.due_at = 0, "", timezone.now()
     job.ended = None
     _release(job, State.QUEUED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from clinic import jobs, learning, registry
+from clinic import jobs, learning, leavings, registry
 from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
@@ -118,7 +118,7 @@ def work(*, job_id: int, pacs: Pacs) -> None:
     if job is None:
         return
     with _outcome(job), jobs.alive(job):
-        room = Path(settings.DATA_ROOT, "jobs", str(job.pk))
+        room = leavings.room(job)
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
         images = _frozen(job, pacs, room / f"verdicts-{job.pk}", diary)

@@ -26,6 +26,7 @@ urlpatterns = [
     path("jobs/<int:pk>/curve/", dashboard.curve, name="job-curve"),
     path("jobs/<int:pk>/cancel/", dashboard.cancel, name="job-cancel"),
     path("jobs/<int:pk>/resume/", dashboard.resume, name="job-resume"),
+    path("jobs/<int:pk>/clear/", dashboard.clear, name="job-clear"),
     path("monitoring/", dashboard.monitor, name="monitoring"),
     path("system/pacs/", views.pacs_health, name="pacs-health"),
     path("models/", versions.models, name="models"),

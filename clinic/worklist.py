@@ -155,7 +155,7 @@ def page(query: Query) -> Page:
         study.waiting = waiting(study, now)
     summary = Study.objects.aggregate(**SUMMARY)
     cursor = PacsCursor.objects.first()
-    trouble = cursor.trouble if cursor else ""
+    trouble = (cursor.trouble or cursor.shut) if cursor else ""
     token = _token(studies, [total, number, summary, trouble])
     return Page(query, studies, total, number, pages, summary, trouble, token)
 

@@ -60,6 +60,7 @@ class Job(models.Model):
     machine = models.CharField(max_length=200, blank=True)
     seconds = models.FloatField(default=0, help_text="Of work, over all attempts")
     ended = models.DateTimeField(null=True)
+    cleared = models.DateTimeField(null=True, help_text="Its files were removed")
     candidate = models.ForeignKey(
         ModelVersion, models.PROTECT, null=True, related_name="made_by"
     )
@@ -91,6 +92,10 @@ class Job(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="failed") | ~Q(reason=""),
                 name="failed_job_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(cleared=None) | ~Q(state__in=["queued", "running"]),
+                name="open_job_has_its_files",
             ),
             models.CheckConstraint(
                 condition=Q(state="done", candidate__isnull=False)

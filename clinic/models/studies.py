@@ -21,6 +21,9 @@ class PacsCursor(models.Model):
     sequence = models.BigIntegerField(default=0)
     seen_at = models.DateTimeField(null=True, help_text="Last answer of the PACS")
     trouble = models.CharField(max_length=500, blank=True, help_text="Empty: none")
+    shut = models.CharField(
+        max_length=500, blank=True, help_text="Why nobody can send; empty: they can"
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(pk=1), name="one_cursor")]

@@ -141,6 +141,26 @@ def test_a_job_that_ended_asks_for_nothing_more(steward, administrator):
     assert "every 2s" not in page
 
 
+def test_what_a_job_left_on_disk_is_told_and_removed(
+    steward, administrator, settings, tmp_path, django_capture_on_commit_callbacks
+):
+    settings.DATA_ROOT = tmp_path
+    job = make_job(by=administrator, state="failed", reason="Too few.")
+    folder = tmp_path / "jobs" / str(job.pk)
+    folder.mkdir(parents=True)
+    (folder / "1.png").write_bytes(bytes(2048))
+    page = text(steward.get(f"/jobs/{job.pk}/"))
+    assert "2.0\xa0KB on disk" in page
+    assert f"/jobs/{job.pk}/clear/" in page
+    with django_capture_on_commit_callbacks(execute=True):
+        steward.post(f"/jobs/{job.pk}/clear/")
+    assert not folder.exists()
+    page = text(steward.get(f"/jobs/{job.pk}/"))
+    assert "were removed" in page
+    assert f"/jobs/{job.pk}/clear/" not in page
+    assert f"/jobs/{job.pk}/resume/" not in page
+
+
 def test_what_came_of_it_stands_beside_what_serves(steward, administrator):
     job = make_job(by=administrator)
     report = {"cases": 8, "auroc": {"value": 0.75, "low": 0.5, "high": 0.9}}

@@ -9,8 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils import timezone
 
-from clinic import audit, intake, ledger
+from clinic import audit, intake, ledger, worklist
 from clinic.models import AuditEvent, Instance, PacsCursor, Review, Study
+from clinic.pacs import PacsUnavailable
 from tests.clinic.factories import HOSTILE, SR, make_prediction, make_review, make_study
 
 pytestmark = pytest.mark.django_db
@@ -528,6 +529,20 @@ class TestTroubleWithThePacs:
         assert intake.sync(shelf) == [study]
         assert PacsCursor.objects.get().trouble == ""
         assert Study.objects.count() == 2
+
+    def test_a_shut_door_is_put_on_record_though_what_is_there_is_read(self, shelf):
+        def shut():
+            raise PacsUnavailable("Nobody listens.")
+
+        intake.sync(shelf)
+        shelf.health = shut
+        intake.knock(pacs=shelf)
+        intake.sync(shelf)
+        assert PacsCursor.objects.get().shut == "Nobody listens."
+        assert worklist.page(worklist.Query()).trouble == "Nobody listens."
+        shelf.health = lambda: "It does."
+        intake.knock(pacs=shelf)
+        assert worklist.page(worklist.Query()).trouble == ""
 
     def test_away_from_the_very_first_look(self, shelf):
         shelf.away = "Nobody."

@@ -5,6 +5,8 @@ import time
 
 import processes
 
+from tests.faults.conftest import MANAGE
+
 
 def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(on_sqlite):
     for study in range(40):
@@ -31,6 +33,19 @@ def test_asked_to_end_it_ends_at_once(on_sqlite):
     on_sqlite.until(lambda: on_sqlite.count("clinic_pacscursor") == 1)
     watcher.send_signal(signal.SIGTERM)
     assert watcher.wait(15) == 0
+
+
+def test_a_door_that_is_shut_is_told_until_it_opens(on_sqlite):
+    """What was stored is taken in all the same, so that only a knock can tell."""
+    port = processes.free_port()
+    on_sqlite.push(1)
+    on_sqlite.watch(DICOM_PORT=str(port))
+    on_sqlite.until(lambda: on_sqlite.count("clinic_instance") == 2)
+    shut = f"shut LIKE '%does not listen on 127.0.0.1:{port}%'"
+    on_sqlite.until(lambda: on_sqlite.count("clinic_pacscursor", shut) == 1)
+    assert on_sqlite.count("clinic_pacscursor", "trouble = ''") == 1
+    on_sqlite.start([*MANAGE, "pacs"], "pacs", DICOM_PORT=str(port))
+    on_sqlite.until(lambda: on_sqlite.count("clinic_pacscursor", "shut = ''") == 1)
 
 
 def test_a_broker_that_is_away_stops_no_intake_and_is_told_once(on_sqlite):

@@ -18,7 +18,7 @@ from clinic.models import Job, Prediction
 from clinic.pacs import Pacs, open_pacs
 
 PAUSE = 0.25  # seconds between two looks at the feed
-# Seconds between two looks for what can wait: explanations, the shadow, jobs.
+# Seconds between two looks for what can wait: the door, explanations, shadow, jobs.
 SWEEP = 5.0
 AT_ONCE = 16  # explanations or shadows rung for in one sweep
 
@@ -59,6 +59,7 @@ class Watcher:
 
         Only here: who reads for a person knows nothing of the shadow.
         """
+        intake.knock(pacs=self.pacs)
         self.swept = time.monotonic()
         lost = Prediction.objects.unexplained().values_list("pk", flat=True)
         self.bell.ring(tasks.explain_prediction, lost[:AT_ONCE])

@@ -1,0 +1,62 @@
+"""What a job leaves on disk: its frozen data set, checkpoint, views and artifact.
+
+Kept until an administrator removes it, which nobody may while the job may go on or
+the model that it made may serve: what a model learnt from can be shown as long as
+that model may read. The artifact itself is kept by the registry.
+"""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from clinic import audit
+from clinic.models import Job, ModelVersion
+
+
+def room(job: Job) -> Path:
+    """Where everything of `job` is kept."""
+    return Path(settings.DATA_ROOT, "jobs", str(job.pk))
+
+
+def size(job: Job) -> int:
+    """Bytes on disk; files that go meanwhile do not count."""
+    found = 0
+    for path in room(job).rglob("*"):
+        try:
+            found += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return found
+
+
+def obstacle(job: Job) -> str:
+    """Why its files cannot be removed yet, a sentence; empty if they can."""
+    if job.is_open:
+        return "The job needs them: it is not over."
+    made = job.candidate
+    if made and made.stage != ModelVersion.Stage.RETIRED:
+        return (
+            f"They are kept as long as {made.name} {made.brief}, which learnt from "
+            f"them, is not retired; it is {made.get_stage_display().lower()}."
+        )
+    return ""
+
+
+@transaction.atomic
+def clear(*, job: Job, by: AbstractBaseUser) -> Job:
+    """Remove them for good; a failed or cancelled job cannot go on any more."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if found := obstacle(job):
+        raise ValidationError(found)
+    freed = size(job)
+    job.cleared = timezone.now()
+    job.save(update_fields=["cleared"])
+    audit.record("job.cleared", job, by, bytes=freed, data=job.data_digest)
+    transaction.on_commit(partial(shutil.rmtree, room(job), ignore_errors=True))
+    return job
