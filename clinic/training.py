@@ -25,6 +25,7 @@ from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
+from search.unite import unite as committee
 
 AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
 OFTEN = 1.0  # seconds between two beats
@@ -77,6 +78,12 @@ def train(
     """Train without PACS and database; checkpoints stay under DATA_ROOT."""
     work = Path(settings.DATA_ROOT, "training")
     return run.run(network, plan, images, out, work, teacher=teacher, start=start)
+
+
+def unite(*, name: str, members: Sequence[Path], images: Path, out: Path) -> Verdict:
+    """A committee of trained networks: see search.unite."""
+    work = Path(settings.DATA_ROOT, "training")
+    return committee(name, members, images, work, out)
 
 
 def calibrate(

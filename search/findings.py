@@ -1,7 +1,7 @@
 """What came of the questions asked of training: a table over seeds."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -16,10 +16,11 @@ DRAWS, SEED = 2000, 0
 class Finding:
     """One row, means over its seeds. validation, test_*: AUROC; by study, as
     suspicious as the most suspicious image, unless said. mirrored: with the mirror
-    image of every view. accuracy: of studies, at the threshold that each seed chose
-    on validation images. gained: test AUROC by study less that of `against`, of the
-    same seeds. hits: of the marked test images that are flagged, the share whose LRP
-    peak hits, None where it was not asked. epochs and minutes: of one training.
+    image of every view. together: of the mean of all seeds' logits. accuracy: of
+    studies, at the threshold that each seed chose on validation images. gained: test
+    AUROC by study less that of `against`, of the same seeds. hits: of the marked test
+    images that are flagged, the share whose LRP peak hits, None where it was not
+    asked. epochs and minutes: of one training.
     """
 
     row: str
@@ -30,6 +31,7 @@ class Finding:
     test_image: Interval
     test: Interval
     mirrored: Interval
+    together: Interval
     accuracy: Interval
     gained: Interval | None
     hits: float | None
@@ -75,7 +77,9 @@ def findings(
 
 def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
     row = bench.rows[name]
-    test = _studies(bench, "test", told)
+    images = _images(bench, "test", told)
+    test = _grouped(bench, "test", told, images)
+    board = replace(images, scores=images.scores.mean(0, keepdims=True))
     chosen = [_threshold(bench, one) for one in told]
     surer = Cases(test.labels, test.scores - np.array(chosen)[:, None], test.groups)
     against = None
@@ -88,9 +92,10 @@ def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
         against=row.against,
         seeds=len(told),
         validation=round(_studies(bench, "validation", told).mean(auroc).value, 4),
-        test_image=_images(bench, "test", told).mean(auroc),
+        test_image=images.mean(auroc),
         test=test.mean(auroc),
         mirrored=_studies(bench, "test", told, "mirrored").mean(auroc),
+        together=_grouped(bench, "test", told, board).mean(auroc),
         accuracy=surer.mean(lambda labels, scores: np.mean((scores >= 0) == labels)),
         gained=test.less(against) if against else None,
         hits=_hits(told) if row.pointed else None,
@@ -118,8 +123,11 @@ def _images(
 def _studies(
     bench: Bench, side: str, told: Sequence[Answers], what: str = "logits"
 ) -> Cases:
+    return _grouped(bench, side, told, _images(bench, side, told, what))
+
+
+def _grouped(bench: Bench, side: str, told: Sequence[Answers], images: Cases) -> Cases:
     """A study is as suspicious as its most suspicious image, fractured if one is."""
-    images = _images(bench, side, told, what)
     known = {e.image.name: e.study for e in getattr(bench.parts, side)}
     studies = np.array([known[name] for name in told[0].images[side]])
     inside = [studies == study for study in np.unique(studies)]
@@ -145,6 +153,7 @@ def table(found: Sequence[Finding]) -> str:
         "test, image",
         "test, study",
         "mirrored too",
+        "seeds together",
         "accuracy, study",
         "gain against",
         "LRP hits",
@@ -163,6 +172,7 @@ def _cells(found: Finding) -> list[str]:
         _in_words(found.test_image),
         _in_words(found.test),
         _in_words(found.mirrored),
+        _in_words(found.together),
         _in_words(found.accuracy),
         gain,
         "–" if found.hits is None else f"{found.hits:.0%}",

@@ -8,6 +8,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -92,22 +93,11 @@ def run(
     """
     code = commit()
     parts = Parts.of(data.examples(images))
-    everything, set_aside = prepare(parts.training, plan.recipe, work)
-    validation, _ = prepare(parts.validation, plan.recipe, work)
-    plan = replace(plan, recipe=measured(plan.recipe, everything))
-    mine = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
-    material = Material(everything, everything.of(np.array(mine)), validation)
+    material, set_aside = prepared(parts, plan.recipe, work)
+    plan = replace(plan, recipe=measured(plan.recipe, material.everything))
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = starting(start, plan.recipe) if start else None
     progress = fit(plan, material, work / f"{name}-{plan.seed}", taught, weights, tell)
-    arch, state = folded(plan.arch, progress.best)
-    network = loaded(arch, state)
-    chosen = judge(network, validation, parts.validation, plan.recipe)
-    spec = calibrated(Spec(name, arch, plan.recipe, "alo", threshold=0.5), chosen)
-    spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
-    spec, known = calibration.cautious(network, spec, material.ours, validation)
-    test, _ = prepare(parts.test, plan.recipe, work)
-    judged = judge(network, test, parts.test, plan.recipe)
     facts = card.origin(name, images, parts) | {
         "set_aside": dict(set_aside),
         "plan": plan.to_json(),
@@ -116,11 +106,45 @@ def run(
         "machine": machine(),
         "seconds": round(progress.seconds),
         "history": progress.history,
+    }
+    arch, state = folded(plan.arch, progress.best)
+    test, _ = prepare(parts.test, plan.recipe, work)
+    spec = Spec(name, arch, plan.recipe, "alo", threshold=0.5)
+    return finished(loaded(arch, state), spec, parts, material, test, facts, out)
+
+
+def prepared(parts: Parts, recipe: Recipe, work: Path) -> tuple[Material, Counter[str]]:
+    """What to learn from, and how many frames were set aside for which reason."""
+    everything, set_aside = prepare(parts.training, recipe, work)
+    validation, _ = prepare(parts.validation, recipe, work)
+    ours = [parts.training[i].part not in OTHER_PARTS for i in everything.owners]
+    return Material(everything, everything.of(np.array(ours)), validation), set_aside
+
+
+def finished(
+    network: nn.Module,
+    spec: Spec,
+    parts: Parts,
+    material: Material,
+    test: Samples,
+    facts: Mapping[str, object],
+    out: Path,
+) -> Verdict:
+    """Choose what else `spec` says, on validation; measure; leave the artifact in
+    `out`. facts: what the card says of how the network came about."""
+    chosen = judge(network, material.validation, parts.validation, spec.recipe)
+    spec = calibrated(spec, chosen)
+    spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
+    spec, known = calibration.cautious(
+        network, spec, material.ours, material.validation
+    )
+    judged = judge(network, test, parts.test, spec.recipe)
+    facts = dict(facts) | {
         **card.measured(network, spec, judged),
         **trust(spec, chosen, judged),
         "abstentions": calibration.abstentions(network, spec, known, test),
     }
-    digest = artifact.save(out, spec, state, facts, known)
+    digest = artifact.save(out, spec, network.state_dict(), facts, known)
     return Verdict(out, digest, assess(judged, spec))
 
 

@@ -71,9 +71,11 @@ def ruled(
     """A copy of `network` with the same logits, whose gradient is c."""
     copy = deepcopy(network).eval().requires_grad_(False)
     _fold(copy)
-    first = next(m for m in copy.modules() if isinstance(m, nn.Conv2d))
+    depth = next(m for m in copy.modules() if isinstance(m, nn.Conv2d)).in_channels
     for parent, name, layer in list(_leaves(copy)):
-        boxed = layer is first and composite.boxed
+        # Those that see pixels: each member of a committee has one.
+        sees = isinstance(layer, nn.Conv2d) and layer.in_channels == depth
+        boxed = sees and composite.boxed
         rule = partial(box, bounds=bounds) if boxed else None
         setattr(parent, name, _explainable(layer, composite, rule))
     return copy

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from inference.networks.committee import Committee
 from inference.networks.mobilenet import MobileNet
 from inference.networks.residual_attention import ResidualAttention
 from inference.networks.resnet import ResNet18
@@ -24,6 +25,7 @@ from inference.networks.rx import Rx
 from inference.networks.squeezenet import SqueezeNet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "committee": Committee,
     "mobilenet": MobileNet,
     "residual_attention": ResidualAttention,
     "resnet18": ResNet18,

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from inference.explain import bounds
 from inference.networks import ARCHS, NETWORKS, Arch, build
+from inference.networks.attention import Attention
 from inference.preprocess import Recipe
 
 BLACK_AND_WHITE = bounds(Recipe())
@@ -22,6 +23,7 @@ LOOKING = {
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
     "residual_attention": Arch("residual_attention", (("width", 8),)),
     "mobilenet": ARCHS["mobilenet-small"],
+    "committee": Arch("committee", (("attention", 0.5), ("members", 2))),
 }
 SMALL = PLAIN | LOOKING
 assert {arch.family for arch in SMALL.values()} == NETWORKS.keys(), "name one of each"
@@ -48,6 +50,8 @@ def lived_in(arch: Arch) -> nn.Module:
             module.momentum = 1.0
         elif getattr(module, "bias", None) is not None:
             nn.init.normal_(module.bias, std=0.5)
+        if isinstance(module, Attention):
+            nn.init.normal_(module.marks.weight, std=0.01)
     network(torch.empty(8, 1, 96, 64).uniform_(*BLACK_AND_WHITE))
     return network.eval()
 

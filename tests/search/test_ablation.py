@@ -83,6 +83,7 @@ def test_a_finding_holds_a_row_against_another_on_the_same_studies(bench):
     assert plain.gained is None
     assert longer.gained.value == pytest.approx(longer.test.value - plain.test.value)
     assert longer.gained.low <= longer.gained.value <= longer.gained.high
+    assert plain.together.value != plain.test.value
     assert (plain.hits is None, 0 <= longer.hits <= 1) == (True, True)
     table = findings.table([plain, longer])
     assert table.count("\n") == 3
