@@ -22,6 +22,7 @@ SQUEEZE = replace(
     arch=Arch("squeezenet", (("dropout", 0.3),)),
     stages=TUNED,
     recipe=SMALL,
+    boxes=1.0,
     patience=0,
 )
 LOOKING = replace(SQUEEZE, arch=PLANS["squeezenet"].arch)

@@ -55,6 +55,7 @@ PLANS = {
         TRANSFER,
         Recipe(width=256, height=384),
         batch=16,
+        boxes=3.0,
         ema=0.98,
     ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
