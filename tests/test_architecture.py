@@ -52,8 +52,11 @@ WITHOUT_TORCH = {
     "search.demographics",
     "search.demographics_page",
     "search.gate",
+    "search.hardware",
     "search.holdout",
+    "search.latency_agent",
     "search.limits",
+    "search.pieces",
     "search.spaces",
     "search.strategies",
 }
@@ -64,7 +67,9 @@ HOMES = {
     "orthanc_api_client": "clinic/pacs/orthanc.py",
     "nevergrad": "search/strategies/libraries.py",
     "optuna": "search/strategies/libraries.py",
-    "openvino": "inference/runtime.py",
+    "onnx": "search/pieces.py",
+    "onnxruntime": "search/latency_agent.py",
+    "openvino": ("inference/runtime.py", "search/latency_agent.py"),
 }
 SAY_NOTHING = {"utils", "helpers", "common", "core", "misc", "base"} | {
     "services",

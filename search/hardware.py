@@ -1,0 +1,172 @@
+"""From times measured on a machine to the latency of any architecture; no torch.
+
+A network's time is about the sum of its pieces' (Cai et al. 2019, arXiv:1812.00332),
+up to what passing on between them saves or costs: one affine fit on whole networks,
+measured on the same machine, takes that in, and others of them say how far it is off.
+A table that is off by more than a tenth is refused: under foreign load a ranking by it
+was worse than one by multiply-adds.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.blueprint import EXPANSIONS, KERNELS, Block, Blueprint
+from search.spaces import SPACES
+
+WORST = 0.10  # mean relative error on networks that were not fitted
+FEWEST = 8  # whole networks, half of which are held out
+STEM, HEAD = "stem", "head"
+WRITTEN = {"space", "size", "pieces", "networks", "machine"}
+
+
+class UnfitTable(ValueError):
+    """A table that must not be relied on; a sentence says why."""
+
+
+class Piece(NamedTuple):
+    """What is timed on its own: a block, or the STEM or HEAD of a blueprint, on an
+    input of this size."""
+
+    what: Block | str
+    height: int
+    width: int
+    sizes: tuple[int, ...] = ()  # channels of the stem or head
+
+    @property
+    def key(self) -> str:
+        """Names it in a table, and as a file."""
+        if isinstance(self.what, Block):
+            name = "block-" + "-".join(str(int(v)) for v in asdict(self.what).values())
+        else:
+            name = "-".join([self.what, *map(str, self.sizes)])
+        return f"{name}-{self.height}x{self.width}"
+
+
+def pieces(plan: Blueprint, height: int, width: int) -> Iterator[Piece]:
+    """Those of a network for one-channel images of this size, in their order."""
+    yield Piece(STEM, height, width, (plan.first,))
+    height, width = -(-height // 2), -(-width // 2)
+    for block in plan.blocks:
+        yield Piece(block, height, width)
+        height, width = (-(-side // block.stride) for side in (height, width))
+    sizes = (plan.blocks[-1].after, plan.last, plan.mixed)
+    yield Piece(HEAD, height, width, sizes)
+
+
+def every_piece(space: str, height: int, width: int) -> list[Piece]:
+    """Of all architectures of a space: a block knows nothing of the others' genes."""
+    found: dict[Piece, None] = {}
+    for kernel in KERNELS:
+        for expansion in EXPANSIONS:
+            known = SPACES[space]
+            genes = known.encode(known.start)
+            first, second = KERNELS.index(kernel), EXPANSIONS.index(expansion)
+            uniform = (2,) * 5 + (first,) * 20 + (second,) * 20
+            plan = known.blueprint(known.decode(uniform[: len(genes)]))
+            found |= dict.fromkeys(pieces(plan, height, width))
+    return list(found)
+
+
+def examples(space: str, count: int, seed: int = 0) -> list[Hashable]:
+    """Architectures to be measured whole, from small to large: drawn evenly, depths
+    alone would hardly ever be all short or all long."""
+    known, rng = SPACES[space], np.random.default_rng(seed)
+    drawn = [known.sample(rng) for _ in range(20 * count)]
+    ordered = sorted(drawn, key=known.parameters)
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count).astype(int)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Milliseconds of every piece, and the fit. times: piece's key -> ms.
+
+    error: mean relative one on the held-out networks. machine: what it was, and how
+    busy. ranking: Kendall's tau there.
+    """
+
+    space: str
+    height: int
+    width: int
+    times: Mapping[str, float]
+    slope: float
+    intercept: float
+    error: float
+    ranking: float
+    machine: Mapping[str, object]
+
+    def predict(self, architecture: Hashable) -> float:
+        """Milliseconds of one image."""
+        known = SPACES[self.space]
+        plan = known.blueprint(architecture)
+        keys = (piece.key for piece in pieces(plan, self.height, self.width))
+        return self.slope * sum(self.times[key] for key in keys) + self.intercept
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, object]) -> "Table":
+        """Refuses one that is too far off, however it came here."""
+        try:
+            table = cls(**said)
+        except TypeError as error:
+            raise UnfitTable(f"This is no latency table: {error}.") from error
+        if not table.error <= WORST:
+            raise UnfitTable(
+                f"The table is off by {table.error:.0%} on networks it was not fitted "
+                f"to, above {WORST:.0%}. Measure again while the machine is idle."
+            )
+        return table
+
+
+def fit(measured: Mapping[str, object]) -> Table:
+    """From what the agent wrote (see `search.pieces`), refused or not.
+
+    Every second network, in the order of size, is held out. Weighed by their inverse
+    squares, so that the relative error is what is least.
+    """
+    if missing := WRITTEN - measured.keys():
+        words = ", ".join(sorted(missing))
+        raise UnfitTable(f"This is not what an agent wrote: {words} missing.")
+    space, (height, width) = measured["space"], measured["size"]
+    times, networks = measured["pieces"], measured["networks"]
+    known = SPACES[space]
+    if len(networks) < FEWEST:
+        raise UnfitTable(f"{len(networks)} whole networks; at least {FEWEST} needed.")
+    sums, actual = [], []
+    for network in networks:
+        plan = known.blueprint(known.from_json(network["architecture"]))
+        parts = [piece.key for piece in pieces(plan, height, width)]
+        if missing := [key for key in parts if key not in times]:
+            raise UnfitTable(f"{len(missing)} pieces were not measured: {missing[0]}.")
+        sums.append(sum(times[key] for key in parts))
+        actual.append(network["ms"])
+    sums, actual = np.array(sums), np.array(actual)
+    slope, intercept = _affine(sums[::2], actual[::2])
+    predicted = slope * sums[1::2] + intercept
+    return Table(
+        space=space,
+        height=height,
+        width=width,
+        times=dict(times),
+        slope=slope,
+        intercept=intercept,
+        error=float(np.abs(predicted / actual[1::2] - 1).mean()),
+        ranking=_kendall(predicted, actual[1::2]),
+        machine=dict(measured["machine"]),
+    )
+
+
+def _affine(sums: np.ndarray, actual: np.ndarray) -> tuple[float, float]:
+    design = np.stack([sums, np.ones_like(sums)], 1) / actual[:, None]
+    slope, intercept = np.linalg.lstsq(design, np.ones_like(actual), rcond=None)[0]
+    return float(slope), float(intercept)
+
+
+def _kendall(first: Sequence[float], second: Sequence[float]) -> float:
+    signs = [np.sign(np.subtract.outer(values, values)) for values in (first, second)]
+    pairs = len(first) * (len(first) - 1)
+    return float((signs[0] * signs[1]).sum() / pairs)

@@ -1,0 +1,73 @@
+"""`manage.py latency`: only a table that can be relied on is kept."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from search import hardware
+from search.spaces import SPACES
+
+SPACE = SPACES["ofa-1.0"]
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """What a folder's agent writes; `off`: how far every second network is."""
+
+    def write(off):
+        rng = np.random.default_rng(0)
+        found = hardware.every_piece("ofa-1.0", 64, 64)
+        times = {piece.key: float(rng.uniform(0.1, 1)) for piece in found}
+        networks = []
+        for number, chosen in enumerate(hardware.examples("ofa-1.0", 8)):
+            parts = hardware.pieces(SPACE.blueprint(chosen), 64, 64)
+            whole = sum(times[piece.key] for piece in parts)
+            networks.append(
+                {
+                    "architecture": SPACE.to_json(chosen),
+                    "ms": whole * (1 + off * (number % 2)),
+                }
+            )
+        machine = {"name": "pi", "engine": "onnxruntime", "threads": 1}
+        machine |= {"clock": "wall", "load": [0.1, 0.2], "noise": 0.03}
+        said = {"space": "ofa-1.0", "size": [64, 64], "machine": machine}
+        path = tmp_path / "measured.json"
+        path.write_text(json.dumps(said | {"pieces": times, "networks": networks}))
+        return path
+
+    return write
+
+
+def test_a_good_table_is_kept_and_says_how_good(measured, tmp_path, capsys):
+    out = tmp_path / "table.json"
+    call_command("latency", "fit", measured(0.05), "--out", out)
+    said = capsys.readouterr().out
+    assert "off by 4.8%" in said
+    assert "load 0.1 to 0.2, median 3% above" in said
+    assert (
+        hardware.Table.from_json(json.loads(out.read_text())).predict(SPACE.start) > 0
+    )
+
+
+def test_a_bad_table_is_told_and_not_kept(measured, tmp_path, capsys):
+    out = tmp_path / "table.json"
+    with pytest.raises(CommandError, match="above 10%"):
+        call_command("latency", "fit", measured(0.5), "--out", out)
+    assert "off by 33.3%" in capsys.readouterr().out
+    assert not out.exists()
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(CommandError, match=r"nothing\.json"):
+        call_command(
+            "latency", "fit", tmp_path / "nothing.json", "--out", tmp_path / "t.json"
+        )
+    (tmp_path / "plan.json").write_text(
+        '{"size": 1, "pieces": 1, "networks": 1, "machine": 1}'
+    )
+    with pytest.raises(CommandError, match="space missing"):
+        call_command(
+            "latency", "fit", tmp_path / "plan.json", "--out", tmp_path / "t.json"
+        )

@@ -1,0 +1,114 @@
+"""Times of pieces become a latency, or are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from search import hardware
+from search.hardware import Table, UnfitTable, every_piece, examples, fit, pieces
+from search.spaces import SPACES
+
+SPACE = SPACES["ofa-1.2"]
+SIZE = (96, 64)
+
+
+def of(architecture):
+    return list(pieces(SPACE.blueprint(architecture), *SIZE))
+
+
+@pytest.fixture
+def measured():
+    """A machine on which a whole network takes 0.8 of its pieces and 0.5 ms more."""
+    rng = np.random.default_rng(0)
+    times = {piece.key: float(rng.uniform(0.1, 1)) for piece in every_piece(*KNOWN)}
+    networks = [
+        {
+            "architecture": SPACE.to_json(architecture),
+            "ms": 0.8 * sum(times[piece.key] for piece in of(architecture)) + 0.5,
+        }
+        for architecture in examples("ofa-1.2", 16)
+    ]
+    machine = {"name": "pi"}
+    return {
+        "space": "ofa-1.2",
+        "size": list(SIZE),
+        "pieces": times,
+        "networks": networks,
+        "machine": machine,
+    }
+
+
+KNOWN = ("ofa-1.2", *SIZE)
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_a_table_knows_every_piece_of_every_architecture(name):
+    space, rng = SPACES[name], np.random.default_rng(1)
+    known = {piece.key for piece in every_piece(name, *SIZE)}
+    assert len(known) == 1 + 1 + 5 * 2 * 9 + 1
+    met = set()
+    for _ in range(150):
+        plan = space.blueprint(space.sample(rng))
+        met |= {piece.key for piece in pieces(plan, *SIZE)}
+    assert met == known
+
+
+def test_pieces_cost_what_their_network_does():
+    """Multiply-adds of the blocks, at the sizes at which they are timed."""
+    plan = SPACE.blueprint(SPACE.start)
+    blocks = [piece for piece in of(SPACE.start) if not isinstance(piece.what, str)]
+    inside = sum(piece.what.madds(piece.height, piece.width) for piece in blocks)
+    head = of(SPACE.start)[-1]
+    ends = 9 * plan.first * (SIZE[0] // 2) * (SIZE[1] // 2)
+    ends += plan.blocks[-1].after * plan.last * head.height * head.width
+    ends += plan.mixed * (plan.last + 1)
+    assert inside + ends == plan.madds(*SIZE)
+
+
+def test_the_fit_finds_what_whole_networks_cost_beyond_their_pieces(measured):
+    table = fit(measured)
+    assert (table.slope, table.intercept) == pytest.approx((0.8, 0.5))
+    assert table.error == pytest.approx(0, abs=1e-9)
+    assert table.ranking == pytest.approx(1)
+    whole = measured["networks"][3]
+    architecture = SPACE.from_json(whole["architecture"])
+    assert table.predict(architecture) == pytest.approx(whole["ms"])
+    again = Table.from_json(json.loads(json.dumps(table.to_json())))
+    assert again.predict(architecture) == table.predict(architecture)
+
+
+def test_the_error_is_that_of_networks_that_were_not_fitted(measured):
+    for network in measured["networks"][1::2]:
+        network["ms"] *= 1.05
+    table = fit(measured)
+    assert table.slope == pytest.approx(0.8)
+    assert table.error == pytest.approx(1 - 1 / 1.05)
+
+
+def test_a_table_that_is_off_by_more_than_a_tenth_is_refused(measured):
+    for network in measured["networks"][1::2]:
+        network["ms"] *= 1.2
+    said = fit(measured).to_json()
+    with pytest.raises(UnfitTable, match="off by 17% on networks"):
+        Table.from_json(said)
+    with pytest.raises(UnfitTable):
+        Table.from_json(said | {"error": float("nan")})
+    assert Table.from_json(said | {"error": hardware.WORST})
+
+
+def test_what_is_no_table_or_lacks_something_is_refused_in_words(measured):
+    with pytest.raises(UnfitTable, match="no latency table"):
+        Table.from_json({"hello": 1})
+    few = measured | {"networks": measured["networks"][:5]}
+    with pytest.raises(UnfitTable, match="5 whole networks"):
+        fit(few)
+    measured["pieces"].pop(of(SPACE.start)[0].key)
+    with pytest.raises(UnfitTable, match="1 pieces were not measured: stem"):
+        fit(measured)
+
+
+def test_whole_networks_reach_from_small_to_large():
+    sizes = [SPACE.parameters(a) for a in examples("ofa-1.2", 12)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 1.5 * sizes[0]
