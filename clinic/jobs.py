@@ -4,22 +4,20 @@ The row is the claim, as with studies: whoever holds it while its lease lasts wo
 on it. A worker whose claim is gone learns so at its next beat, and stops.
 """
 
-import logging
 import os
 import platform
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from clinic import audit, learning, tags
+from clinic import audit, heartbeat, learning, tags
 from clinic.claims import lease
 from clinic.models import Job, ModelVersion
 
@@ -27,9 +25,6 @@ State = Job.State
 KEPT = 200  # lines of a job's log
 EPOCHS, RATES = (1, 200), (1e-6, 1e-1)  # from, to
 SEEDS = 2**31 - 1
-PULSE = 6  # beats within one lease
-
-log = logging.getLogger(__name__)
 
 
 class ClaimLost(Exception):
@@ -179,41 +174,11 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
     return job
 
 
-@contextmanager
-def alive(job: Job) -> Iterator[None]:
-    """Beat from a thread of its own while the body works.
-
-    A body that goes on though the claim has gone is stuck: no exception gets
-    through to it, so the whole process ends, and the stack starts it again.
-    """
-    stop = threading.Event()
-    thread = threading.Thread(target=_beat_on, args=(job, stop), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _beat_on(job: Job, stop: threading.Event) -> None:
-    pause, lost_at = settings.LEASE_SECONDS / PULSE, None
-    while not stop.wait(pause):
-        try:
-            kept = _mine(job).update(lease_until=lease())
-        except DatabaseError as error:
-            log.warning("job %d: the database is away or busy: %s", job.pk, error)
-            continue
-        finally:
-            connection.close()
-        lost_at = None if kept else lost_at or timezone.now()
-        if lost_at and _since(lost_at) > settings.LEASE_SECONDS:
-            log.error("job %d goes on though it was taken away; ending", job.pk)
-            os._exit(1)
-
-
-def _since(moment: datetime) -> float:
-    return (timezone.now() - moment).total_seconds()
+def alive(job: Job) -> AbstractContextManager[None]:
+    """See `clinic.heartbeat`."""
+    return heartbeat.alive(
+        f"job {job.pk}", lambda: _mine(job).update(lease_until=lease())
+    )
 
 
 def _mine(job: Job):

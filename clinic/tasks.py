@@ -13,7 +13,10 @@ from contextlib import contextmanager
 
 from celery import shared_task
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
+from clinic import trials
 from clinic.models import Prediction, Study
 from clinic.pacs import PacsUnavailable, open_pacs
 
@@ -65,6 +68,19 @@ def run_job(job_id: int) -> None:
 
     with _pacs_may_be_away(f"job {job_id}"):
         training.work(job_id=job_id, pacs=open_pacs())
+
+
+@shared_task
+def run_trial(trial_id: int) -> None:
+    """Train one candidate of a search; it keeps its own lease. What its end has the
+    strategy ask for is rung for at once."""
+    if not settings.CANDIDATE_EVALUATION:
+        raise ImproperlyConfigured("CANDIDATE_EVALUATION names no function.")
+    trials.work(
+        trial_id=trial_id, evaluate=import_string(settings.CANDIDATE_EVALUATION)
+    )
+    for due in trials.sweep()[:1]:
+        run_trial.delay_on_commit(due)
 
 
 @contextmanager

@@ -81,11 +81,11 @@ class Stack:
         celery += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         self._start("reading", [*celery, "-Q", "reading", "-n", "reading@%h"])
         self._start("explaining", [*celery, "-Q", "explaining", "-n", "explaining@%h"])
-        patient = ["nice", "-n", "19", *celery]  # the shadow takes what is left over
+        patient = ["nice", "-n", "19", *celery]  # clinical reading waits for none
         self._start("shadow", [*patient, "-Q", "shadow", "-n", "shadow@%h"])
-        # Nor does clinical reading ever wait for the training.
         training = ["env", f"OMP_NUM_THREADS={TRAINING_THREADS}", *patient]
-        self._start("training", [*training, "-Q", "training", "-n", "training@%h"])
+        for queue in ("training", "search"):
+            self._start(queue, [*training, "-Q", queue, "-n", f"{queue}@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
         web = [PYTHON, "-m", "gunicorn", "clinic.wsgi", "--threads", "8"]
         web += ["--bind", f"127.0.0.1:{self.web_port}", "--timeout", "60"]

@@ -9,6 +9,7 @@ from clinic.models.records import AuditEvent, Review
 from clinic.models.registry import ModelVersion
 from clinic.models.shadows import ShadowReading
 from clinic.models.studies import Instance, PacsCursor, Series, Study
+from clinic.models.trials import Trial
 
 __all__ = [
     "AuditEvent",
@@ -23,4 +24,5 @@ __all__ = [
     "Series",
     "ShadowReading",
     "Study",
+    "Trial",
 ]

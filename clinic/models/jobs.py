@@ -10,24 +10,28 @@ from clinic.models.registry import ModelVersion
 
 class JobQuerySet(models.QuerySet):
     def due(self) -> "JobQuerySet":
-        """Whose worker's lease ran out; else, while none runs, those that wait."""
+        """Trainings whose worker's lease ran out; else, while none runs, those that
+        wait. Of a search the trials are due, not the job."""
         now, state = timezone.now(), Job.State
-        running = Job.objects.filter(state=state.RUNNING)
-        return self.filter(
+        trainings = self.filter(kind=Job.Kind.TRAIN)
+        running = Job.objects.filter(kind=Job.Kind.TRAIN, state=state.RUNNING)
+        return trainings.filter(
             Q(state=state.QUEUED, due_at__lte=now) & ~models.Exists(running)
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
 
 
 class Job(models.Model):
-    """One training. Its holder is the worker whose lease it is on, if it runs.
+    """One training, or one search, whose trainings are rows of their own (Trial).
 
+    The holder of a training that runs is the worker whose lease it is on.
     verdicts: {"chosen": [[review, weight]], "left_out": {reason: studies}, …}, as
     frozen when the job was started. history: one entry a finished epoch.
     """
 
     class Kind(models.TextChoices):
         TRAIN = "train", "training"
+        SEARCH = "search", "search"
 
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for the training worker"
@@ -40,7 +44,7 @@ class Job(models.Model):
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=500, blank=True, help_text="A sentence")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True)
-    parameters = models.JSONField(default=dict, help_text="epochs, rate")
+    parameters = models.JSONField(default=dict, help_text="Of its kind")
     seed = models.PositiveIntegerField(default=0)
     parent = models.ForeignKey(ModelVersion, models.PROTECT, related_name="pupils")
     verdicts = models.JSONField(default=dict)
@@ -54,6 +58,7 @@ class Job(models.Model):
     step = models.CharField(max_length=100, blank=True, help_text="What it does now")
     done = models.FloatField(default=0, help_text="Epochs, parts of one counted")
     history = models.JSONField(default=list)
+    asked = models.JSONField(default=list, help_text="The log of a search's strategy")
     log = models.TextField(blank=True, help_text="Its last lines")
 
     commit = models.CharField(max_length=40, blank=True)
@@ -72,7 +77,9 @@ class Job(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(kind="train"), name="job_kind"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["train", "search"]), name="job_kind"
+            ),
             models.CheckConstraint(
                 condition=Q(
                     state__in=["queued", "running", "done", "failed", "cancelled"]
@@ -80,8 +87,10 @@ class Job(models.Model):
                 name="job_state",
             ),
             models.CheckConstraint(
-                condition=Q(state="running", lease_until__isnull=False) & ~Q(holder="")
-                | ~Q(state="running") & Q(holder="", lease_until__isnull=True),
+                condition=Q(kind="train", state="running", lease_until__isnull=False)
+                & ~Q(holder="")
+                | (~Q(kind="train") | ~Q(state="running"))
+                & Q(holder="", lease_until__isnull=True),
                 name="running_means_one_holder",
             ),
             models.UniqueConstraint(

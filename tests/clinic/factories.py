@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from django.contrib.auth.models import Group, User
 
+from clinic import search
 from clinic.models import (
     ImageReading,
     Instance,
@@ -179,6 +180,13 @@ def make_job(**fields):
     return Job.objects.create(
         **{"parent": make_model(), "parameters": {"epochs": 2, "rate": 1e-4}} | fields
     )
+
+
+def make_search(by, **wanted):
+    """A search of four candidates by two workers; two of the best at length."""
+    asked = {"space": "ofa-1.2", "strategy": "evolution", "budget": 4, "workers": 2}
+    asked |= {"finals": 2, "parent": make_model(), "by": by}
+    return search.start(**asked | wanted)
 
 
 def pacs_id(*parts):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
+from django.core.exceptions import ImproperlyConfigured
 
 from clinic import intake, registry, tasks
 from clinic.celery import app
 from clinic.models import ImageReading, Overlay, Prediction, Study
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
+from clinic.trials import Outcome
+from tests.clinic.factories import make_search
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +132,41 @@ def test_a_pacs_that_is_away_leaves_the_study_waiting(rings, received, model, se
     assert received.state == "read"
 
 
+TRAINED = []
+
+
+def train(trial, tell):
+    TRAINED.append(trial.number)
+    tell(0.5)
+    return Outcome([float(trial.number % 3)])
+
+
+@pytest.fixture
+def evaluation(settings):
+    TRAINED.clear()
+    settings.CANDIDATE_EVALUATION = f"{__name__}.train"
+
+
+def test_a_bell_for_one_trial_sees_a_search_through(rings, administrator, evaluation):
+    """Each trial rings for the next; bells that come again or late train nothing."""
+    job = make_search(administrator)
+    first = job.trials.get(number=0)
+    rings(tasks.run_trial, first.pk)
+    for _ in range(2):
+        rings(tasks.run_trial, first.pk)
+    rings(tasks.run_trial, 12345)
+    assert sorted(TRAINED) == [0, 1, 2, 3, 4, 5]
+    assert set(job.trials.values_list("state", flat=True)) == {"done"}
+
+
+def test_without_an_evaluation_no_candidate_loses_a_try(rings, administrator):
+    trial = make_search(administrator).trials.get(number=0)
+    with pytest.raises(ImproperlyConfigured):
+        rings(tasks.run_trial, trial.pk)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts) == ("queued", 0)
+
+
 def test_readings_queue_behind_nothing_else():
     queue = {
         task: app.amqp.router.route({}, task.name)["queue"].name
@@ -137,6 +175,7 @@ def test_readings_queue_behind_nothing_else():
             tasks.explain_prediction,
             tasks.shadow_prediction,
             tasks.run_job,
+            tasks.run_trial,
         )
     }
     assert queue == {
@@ -144,6 +183,7 @@ def test_readings_queue_behind_nothing_else():
         tasks.explain_prediction: "explaining",
         tasks.shadow_prediction: "shadow",
         tasks.run_job: "training",
+        tasks.run_trial: "search",
     }
 
 

@@ -87,7 +87,7 @@ class Installation:
 
     def let_leases_run_out(self):
         """As if the time of every lease had gone by."""
-        for table in ("clinic_study", "clinic_job"):
+        for table in ("clinic_study", "clinic_job", "clinic_trial"):
             change = f"UPDATE {table} SET lease_until = '2001-01-01 00:00:00'"
             self.rows(f"{change} WHERE lease_until IS NOT NULL RETURNING id")
 

@@ -12,15 +12,15 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from clinic import intake, shadows, tasks
+from clinic import intake, shadows, tasks, trials
 from clinic.doorbell import Doorbell
 from clinic.models import Job, Prediction
 from clinic.pacs import Pacs, open_pacs
 
 PAUSE = 0.25  # seconds between two looks at the feed
-# Seconds between two looks for what can wait: the door, explanations, shadow, jobs.
+# Seconds between two looks for what can wait: the door, explanations, learning.
 SWEEP = 5.0
-AT_ONCE = 16  # explanations or shadows rung for in one sweep
+AT_ONCE = 16  # explanations, shadows or trials rung for in one sweep
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Watcher:
             log.warning("The database is away or busy: %s", error)
 
     def sweep(self) -> None:
-        """Ring for explanations whose bell was lost, for the shadow and for jobs.
+        """Ring for explanations whose bell was lost, for the shadow, jobs and trials.
 
         Only here: who reads for a person knows nothing of the shadow.
         """
@@ -67,3 +67,4 @@ class Watcher:
         self.bell.ring(tasks.shadow_prediction, unseen[:AT_ONCE])
         due = Job.objects.due().values_list("pk", flat=True)
         self.bell.ring(tasks.run_job, due[:1])
+        self.bell.ring(tasks.run_trial, trials.sweep()[:AT_ONCE])

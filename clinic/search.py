@@ -1,0 +1,221 @@
+"""The life of a search: started, its candidates asked for and told, concluded.
+
+A search is a job without a worker of its own. Its trials are the work
+(`clinic.trials`), and whoever ends one asks the strategy for the next in the same
+transaction, so that there is no generation to wait for and no loop to be killed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from clinic import audit
+from clinic.models import Job, ModelVersion, Trial
+from search.hardware import Table, UnfitTable
+from search.spaces import SPACES, Space
+from search.strategies import STRATEGIES, Exhausted, Limit, Strategy
+
+Stage, State = Trial.Stage, Trial.State
+OPEN = (State.QUEUED, State.RUNNING)
+LIMITS = {  # from, to
+    "budget": (1, 10_000),
+    "workers": (1, 1_000),
+    "finals": (0, 10),
+    "objectives": (1, 5),
+    "seed": (0, 2**31 - 1),
+}
+
+
+@transaction.atomic
+def start(
+    *,
+    parent: ModelVersion,
+    by: AbstractBaseUser,
+    space: str,
+    strategy: str,
+    budget: int,
+    workers: int = 1,
+    finals: int = 3,
+    objectives: int = 1,
+    most: Mapping[str, float] | None = None,
+    size: tuple[int, int] = (224, 224),
+    latency: Mapping[str, object] | None = None,
+    seed: int = 0,
+    evaluation: Mapping[str, object] | None = None,
+) -> Job:
+    """A search whose first candidates, one a worker, wait to be trained.
+
+    most: parameters, madds (multiply-adds at `size`, height and width) and, where a
+    table of it is given, latency (milliseconds) that a candidate may have; what has
+    more is never trained. finals: how many of the best are trained at length in the
+    end. evaluation: what the training has to know, kept as it is.
+    """
+    counted = {"budget": budget, "workers": workers, "finals": finals}
+    counted |= {"objectives": objectives, "seed": seed}
+    _refuse_nonsense(space, strategy, counted)
+    _refuse_unknown(space, most or {}, latency)
+    counted.pop("seed")
+    parameters = counted | {"space": space, "strategy": strategy}
+    parameters |= {"most": dict(most or {}), "size": list(size)}
+    job = Job.objects.create(
+        kind=Job.Kind.SEARCH,
+        by=by,
+        parent=parent,
+        seed=seed,
+        parameters=parameters | {"evaluation": evaluation or {}, "latency": latency},
+    )
+    _fill(job)
+    if not job.trials.exists():
+        raise ValidationError({"most": "No candidate keeps within these limits."})
+    audit.record("search.started", job, by, parent=parent.digest, **parameters)
+    return job
+
+
+def begin(*, job: Job) -> None:
+    """Its first trial was claimed."""
+    if job.state == Job.State.QUEUED:
+        job.state = Job.State.RUNNING
+        job.save(update_fields=["state"])
+
+
+def proceed(*, trial: Trial) -> None:
+    """A trial has ended: tell the strategy, ask for the next. Within the transaction
+    that ended it, its job locked."""
+    job = trial.job
+    if trial.stage == Stage.CANDIDATE:
+        strategy = strategy_of(job)
+        architecture = strategy.space.from_json(trial.architecture)
+        strategy.tell(architecture, trial.values)
+        job.asked = strategy.log
+    job.done = job.trials.exclude(state__in=OPEN).count()
+    _fill(job)
+    if is_over(job) and not job.trials.filter(state=State.DONE).exists():
+        job.state, job.ended = Job.State.FAILED, timezone.now()
+        job.reason = "No candidate could be trained; the trials say why."
+        audit.record("search.failed", job, reason=job.reason)
+    job.save(update_fields=["asked", "done", "state", "reason", "ended"])
+
+
+def strategy_of(job: Job) -> Strategy:
+    """As its row left it."""
+    said = job.parameters
+    space = SPACES[said["space"]]
+    strategy = STRATEGIES[said["strategy"]](
+        space,
+        seed=job.seed,
+        budget=said["budget"],
+        objectives=said["objectives"],
+        limits=_limits(space, said),
+        start=space.start,
+    )
+    strategy.take_up(job.asked)
+    return strategy
+
+
+def is_over(job: Job) -> bool:
+    """Whether every candidate was tried and the best were trained at length."""
+    return not job.trials.filter(state__in=OPEN).exists()
+
+
+@transaction.atomic
+def conclude(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
+    """Every trial has ended, and this is the model that came of them."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if job.state != Job.State.RUNNING or not is_over(job):
+        raise ValidationError("The search goes on, or has ended already.")
+    job.candidate, job.compared, job.state = candidate, compared, Job.State.DONE
+    job.step, job.ended = "", timezone.now()
+    job.save()
+    audit.record("search.done", job, job.by, digest=candidate.digest)
+
+
+def _fill(job: Job) -> None:
+    """Have as many trials waiting or running as there are workers; once nothing is
+    left to ask for and all have ended, those of the best at length."""
+    strategy = strategy_of(job)
+    candidates = job.trials.filter(stage=Stage.CANDIDATE)
+    waiting = candidates.filter(state__in=OPEN).count()
+    asked = len(strategy.asked)
+    new = []
+    try:
+        for _ in range(
+            min(job.parameters["workers"] - waiting, job.parameters["budget"] - asked)
+        ):
+            new.append(strategy.ask())
+    except Exhausted:
+        pass
+    for number, architecture in enumerate(new, asked):
+        _queue(job, number, Stage.CANDIDATE, strategy.space.to_json(architecture))
+    job.asked = strategy.log
+    job.save(update_fields=["asked"])
+    if not new and not waiting:
+        _finals(job)
+
+
+def _finals(job: Job) -> None:
+    if job.trials.filter(stage=Stage.FINAL).exists():
+        return
+    done = job.trials.filter(state=State.DONE).order_by("number")
+    best = sorted(done, key=lambda trial: trial.values, reverse=True)
+    for place, trial in enumerate(best[: job.parameters["finals"]]):
+        number = job.parameters["budget"] + place
+        _queue(job, number, Stage.FINAL, trial.architecture)
+
+
+def _queue(job: Job, number: int, stage: str, architecture: object) -> None:
+    said = json.dumps(architecture, sort_keys=True).encode()
+    key = hashlib.sha256(said).hexdigest()
+    job.trials.create(number=number, stage=stage, architecture=architecture, key=key)
+
+
+def _limits(space: Space, said: Mapping[str, object]) -> list[Limit]:
+    height, width = said["size"]
+    costs = {
+        "parameters": space.parameters,
+        "madds": lambda architecture: space.madds(architecture, height, width),
+    }
+    if said["latency"]:
+        costs["latency"] = Table.from_json(said["latency"]).predict
+    return [Limit(name, costs[name], value) for name, value in said["most"].items()]
+
+
+def _refuse_nonsense(space: str, strategy: str, counted: Mapping[str, int]) -> None:
+    """ValidationError, by the name of the field, in a sentence."""
+    refused = {}
+    for field, name, known in (
+        ("space", space, SPACES),
+        ("strategy", strategy, STRATEGIES),
+    ):
+        if name not in known:
+            refused[field] = f"{field}: one of {', '.join(sorted(known))}."
+    for name, value in counted.items():
+        low, high = LIMITS[name]
+        if not low <= value <= high:
+            refused[name] = f"{name}: from {low} to {high}."
+    several = strategy in STRATEGIES and STRATEGIES[strategy].several
+    if counted["objectives"] > 1 and not several:
+        refused["objectives"] = f"{strategy} follows one objective only."
+    if refused:
+        raise ValidationError(refused)
+
+
+def _refuse_unknown(
+    space: str, most: Mapping[str, float], latency: Mapping[str, object] | None
+) -> None:
+    known = {"parameters", "madds"} | ({"latency"} if latency else set())
+    if unknown := most.keys() - known:
+        words = f"No limit is known by the name {', '.join(sorted(unknown))}."
+        raise ValidationError({"most": words})
+    if not latency:
+        return
+    try:
+        table = Table.from_json(latency)
+    except UnfitTable as error:
+        raise ValidationError({"latency": str(error)}) from error
+    if table.space != space:
+        raise ValidationError({"latency": f"The table is of {table.space}."})

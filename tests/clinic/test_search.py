@@ -1,0 +1,274 @@
+"""A search goes on by itself: asked, told, the best at length, concluded."""
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from clinic import audit, jobs, search, trials
+from clinic.models import AuditEvent, Job, Trial
+from clinic.trials import Outcome
+from search.hardware import every_piece
+from search.spaces import SPACES
+from search.strategies import STRATEGIES
+from tests.clinic.factories import make_model, make_search
+from tests.search.strategies.letters import Letters, cost, fitness
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def letters(monkeypatch):
+    """A space that is quick to count, beside the real ones."""
+    monkeypatch.setitem(SPACES, "letters", Letters())
+    return SPACES["letters"]
+
+
+def make(by, **wanted):
+    return make_search(by, **{"space": "letters"} | wanted)
+
+
+def end(trial, space):
+    """Claimed and finished by one worker, as good as its letters are right."""
+    held = trials.claim(pk=trial.pk)
+    architecture = space.from_json(held.architecture)
+    trials.finish(trial=held, outcome=Outcome([fitness(architecture)]))
+
+
+def waiting(job):
+    return list(job.trials.filter(state="queued").order_by("number"))
+
+
+def numbers(rows):
+    return [trial.number for trial in rows]
+
+
+def test_a_search_begins_with_a_candidate_a_worker(administrator):
+    job = make(administrator)
+    assert (job.kind, job.state) == ("search", "queued")
+    assert numbers(waiting(job)) == [0, 1]
+    assert [entry[0] for entry in job.asked] == ["ask", "ask"]
+    said = AuditEvent.objects.get()
+    assert (said.action, said.detail["strategy"]) == ("search.started", "evolution")
+
+
+def test_whoever_ends_a_trial_asks_for_the_next(administrator, letters):
+    """Nobody waits for a generation, and no candidate comes twice."""
+    job = make(administrator, budget=6)
+    first, second = waiting(job)
+    end(second, letters)
+    assert numbers(waiting(job)) == [0, 2]
+    end(first, letters)
+    assert numbers(waiting(job)) == [2, 3]
+    job.refresh_from_db()
+    assert (job.state, job.done) == ("running", 2)
+    assert [entry[:2] for entry in job.asked if entry[0] == "tell"] == [
+        ["tell", 1],
+        ["tell", 0],
+    ]
+
+
+def test_after_the_budget_the_best_are_trained_at_length_and_then_it_is_over(
+    administrator, letters
+):
+    job = make(administrator, budget=5)
+    while rows := waiting(job):
+        if rows[0].stage == "final":
+            break
+        end(rows[0], letters)
+    candidates = job.trials.filter(stage="candidate", state="done")
+    candidates = candidates.order_by("number")
+    assert candidates.count() == 5
+    best = sorted(candidates, key=lambda trial: trial.values, reverse=True)[:2]
+    finals = waiting(job)
+    assert [t.architecture for t in finals] == [t.architecture for t in best]
+    assert not search.is_over(job)
+    asked = Job.objects.get().asked
+    for trial in finals:
+        end(trial, letters)
+    assert search.is_over(job)
+    assert Job.objects.get().asked == asked  # the strategy has nothing to learn there
+    model = make_model("won", stage="candidate")
+    search.conclude(job=job, candidate=model, compared={"candidate": {}})
+    job.refresh_from_db()
+    assert (job.state, job.candidate, job.done) == ("done", model, 7)
+    assert job.ended
+    with pytest.raises(ValidationError, match="has ended already"):
+        search.conclude(job=job, candidate=model, compared={})
+    assert audit.verify() == []
+
+
+def test_a_search_that_goes_on_is_not_concluded(administrator, letters):
+    job = make(administrator)
+    end(waiting(job)[0], letters)
+    with pytest.raises(ValidationError, match="goes on"):
+        search.conclude(job=job, candidate=make_model("x"), compared={})
+
+
+def test_a_search_whose_space_is_exhausted_ends_before_its_budget(administrator):
+    small = SPACES["letters"] = Letters(2)
+    job = make(administrator, budget=100, finals=0)
+    while rows := waiting(job):
+        end(rows[0], small)
+    assert job.trials.count() == len(small.everything())
+    assert search.is_over(job)
+
+
+def test_costly_candidates_are_rejected_before_training(administrator, letters):
+    job = make(administrator, budget=12, finals=0, most={"parameters": 3})
+    while rows := waiting(job):
+        end(rows[0], letters)
+    asked = [letters.from_json(row.architecture) for row in job.trials.all()]
+    assert len(asked) == 12
+    assert max(map(cost, asked)) <= 3
+    with pytest.raises(ValidationError, match="No candidate keeps within"):
+        make(administrator, most={"madds": -1})
+    assert Job.objects.count() == 1
+
+
+@pytest.fixture
+def table():
+    """Every piece takes a millisecond, whatever it is."""
+    times = {piece.key: 1.0 for piece in every_piece("ofa-1.2", 96, 64)}
+    fitted = {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
+    return (
+        {"space": "ofa-1.2", "height": 96, "width": 64}
+        | fitted
+        | {
+            "times": times,
+            "machine": {},
+        }
+    )
+
+
+def test_predicted_latency_rejects_before_training_too(administrator, table):
+    """As many milliseconds as blocks, and three more."""
+    space = SPACES["ofa-1.2"]
+    job = make_search(administrator, workers=4, latency=table, most={"latency": 17})
+    asked = [space.from_json(trial.architecture) for trial in job.trials.all()]
+    assert len(asked) == 4
+    assert max(sum(a.depths) for a in asked) <= 14 < sum(space.start.depths)
+
+
+def test_a_latency_table_that_does_not_fit_is_refused(administrator, table):
+    with pytest.raises(ValidationError, match="off by 30%"):
+        make_search(administrator, latency=table | {"error": 0.3})
+    with pytest.raises(ValidationError, match=r"is of ofa-1\.2"):
+        make_search(administrator, latency=table, space="ofa-1.0")
+    with pytest.raises(ValidationError, match="name latency"):
+        make_search(administrator, most={"latency": 17})
+
+
+def test_a_search_in_which_everything_fails_says_so(administrator, monkeypatch):
+    monkeypatch.setattr(trials, "TRIES", 1)
+    job = make(administrator, budget=2)
+    for trial in waiting(job):
+        trials.fail(trial=trials.claim(pk=trial.pk), reason="No luck.")
+    job.refresh_from_db()
+    assert (job.state, job.trials.filter(stage="final").count()) == ("failed", 0)
+    assert "No candidate could be trained" in job.reason
+
+
+def test_one_search_runs_at_a_time_and_the_next_takes_its_turn(administrator, letters):
+    first, second = make(administrator, budget=1, finals=0), make(administrator)
+    assert trials.claim(pk=waiting(second)[0].pk) is None
+    end(waiting(first)[0], letters)
+    assert trials.claim(pk=waiting(second)[0].pk) is None
+    search.conclude(job=first, candidate=make_model("x"), compared={})
+    assert trials.claim(pk=waiting(second)[0].pk)
+
+
+def test_a_training_runs_beside_a_search(administrator):
+    job = make(administrator)
+    assert trials.claim(pk=waiting(job)[0].pk)
+    assert jobs.claim(pk=job.pk) is None
+    assert not Job.objects.due().exists()
+
+
+def test_cancelled_and_resumed_it_goes_on_where_it_was(administrator, letters):
+    job = make(administrator)
+    first, second = waiting(job)
+    end(first, letters)
+    held = trials.claim(pk=second.pk)
+    jobs.cancel(job=job, by=administrator)
+    for verb in (
+        lambda: trials.beat(trial=held, done=0.5),
+        lambda: trials.finish(trial=held, outcome=Outcome([1.0])),
+    ):
+        with pytest.raises(jobs.ClaimLost):
+            verb()
+    trials.give_back(trial=held)
+    assert not Trial.objects.due().exists()
+    before = Job.objects.get().asked
+    jobs.resume(job=job, by=administrator)
+    assert numbers(Trial.objects.due()) == [1, 2]
+    again = trials.claim(pk=second.pk)
+    assert again.attempts == 1
+    job.refresh_from_db()
+    assert (job.state, job.asked) == ("running", before)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("space", {"space": "mars"}),
+        ("strategy", {"strategy": "luck"}),
+        ("budget", {"budget": 0}),
+        ("workers", {"workers": 0}),
+        ("finals", {"finals": -1}),
+        ("seed", {"seed": -1}),
+        ("objectives", {"objectives": 2}),
+        ("most", {"most": {"beauty": 1}}),
+    ],
+)
+def test_nonsense_is_refused_by_the_name_of_its_field(administrator, field, wrong):
+    with pytest.raises(ValidationError) as refused:
+        make(administrator, **wrong)
+    assert list(refused.value.message_dict) == [field]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if not STRATEGIES[n].stateful])
+def test_rows_keep_a_strategy_as_well_as_memory_does(administrator, letters, name):
+    """The same answers in the same order, with a process a step."""
+    job = make(administrator, strategy=name, budget=12, workers=1, finals=0, seed=5)
+    while rows := waiting(job):
+        end(rows[0], letters)
+    memory = STRATEGIES[name](letters, seed=5, budget=12)
+    for _ in range(12):
+        architecture = memory.ask()
+        memory.tell(architecture, [fitness(architecture)])
+    job.refresh_from_db()
+    assert job.asked == memory.log
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("trial_state", {"state": "lost"}),
+        ("trial_stage", {"stage": "dance"}),
+        ("running_trial_has_one_holder", {"state": "running"}),
+        ("running_trial_has_one_holder", {"holder": "somebody"}),
+        ("failed_trial_has_a_reason", {"state": "failed"}),
+        ("done_trial_has_values", {"state": "done"}),
+        ("done_trial_has_values", {"values": [1.0]}),
+    ],
+)
+def test_the_database_refuses_what_makes_no_sense(administrator, name, changes):
+    job = make(administrator, workers=1)
+    with pytest.raises(IntegrityError, match=name), transaction.atomic():
+        job.trials.update(**changes)
+
+
+def test_the_database_refuses_to_train_a_candidate_twice(administrator):
+    first, second = waiting(make(administrator))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Trial.objects.filter(pk=second.pk).update(key=first.key)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Trial.objects.filter(pk=second.pk).update(number=first.number)
+
+
+def test_a_search_has_no_holder_of_its_own(administrator):
+    job = make(administrator)
+    Job.objects.filter(pk=job.pk).update(state="running")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(holder="somebody")

@@ -1,0 +1,197 @@
+"""A trial's life, told by its row; workers that die, hang, fail and come late."""
+
+import threading
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from clinic import jobs, trials
+from clinic.models import AuditEvent, Job, Trial
+from clinic.trials import Outcome
+from search.spaces import SPACES
+from tests.clinic.factories import make_search
+
+pytestmark = pytest.mark.django_db
+SPACE = SPACES["ofa-1.2"]
+
+
+@pytest.fixture
+def job(administrator):
+    return make_search(administrator, finals=0)
+
+
+@pytest.fixture
+def trial(job):
+    return job.trials.get(number=0)
+
+
+def now_due():
+    Trial.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def expire():
+    past = timezone.now() - timedelta(seconds=1)
+    Trial.objects.filter(state="running").update(lease_until=past)
+
+
+def told(job):
+    job.refresh_from_db()
+    return [entry[1:] for entry in job.asked if entry[0] == "tell"]
+
+
+def train(trial, tell):
+    """Real but tiny: a polynomial, as long as the network is deep, fitted to points
+    of a sine and judged on others."""
+    degree = sum(SPACE.from_json(trial.architecture).depths) - 7
+    rng = np.random.default_rng(0)
+    x, unseen = rng.uniform(-2, 2, 60), np.linspace(-2, 2, 50)
+    fitted = np.polynomial.Polynomial.fit(x, np.sin(2 * x), degree)
+    tell(0.5)
+    error = float(np.abs(fitted(unseen) - np.sin(2 * unseen)).mean())
+    return Outcome([-error], {"degree": degree})
+
+
+def test_a_worker_sees_a_search_through(job):
+    while pks := trials.sweep():
+        trials.work(trial_id=pks[0], evaluate=train)
+    rows = list(job.trials.order_by("number"))
+    assert [row.state for row in rows] == ["done"] * 4
+    assert all(row.values == list(train(row, lambda _: None).values) for row in rows)
+    assert all(row.done == 1 and row.ended and not row.reason for row in rows)
+    assert rows[0].measured.keys() == {"degree"}
+    assert len(told(job)) == 4
+
+
+def test_who_claims_holds_it_until_the_lease_ends(trial):
+    held = trials.claim(pk=trial.pk)
+    assert (held.state, held.attempts) == ("running", 1)
+    assert trials.claim(pk=trial.pk) is None
+    expire()
+    second = trials.claim(pk=trial.pk)
+    assert (second.attempts, second.holder == held.holder) == (2, False)
+    for verb in (
+        lambda: trials.beat(trial=held, done=0.1),
+        lambda: trials.finish(trial=held, outcome=Outcome([9.0])),
+        lambda: trials.fail(trial=held, reason="late"),
+    ):
+        with pytest.raises(jobs.ClaimLost):
+            verb()
+    trials.give_back(trial=held)
+    trials.beat(trial=second, done=0.5, worked=3.0)
+    trial.refresh_from_db()
+    assert (trial.state, trial.done, trial.seconds) == ("running", 0.5, 3.0)
+    assert trial.holder == second.holder
+
+
+def test_what_broke_off_runs_again_and_after_two_tries_is_set_aside(job, trial):
+    """No worker lives to say so: the sweep does, and the search goes on without."""
+    for attempt in (1, 2):
+        assert trial.pk in trials.sweep()
+        assert trials.claim(pk=trial.pk).attempts == attempt
+        assert trial.pk not in trials.sweep()
+        expire()
+    due = trials.sweep()
+    trial.refresh_from_db()
+    assert (trial.state, trial.holder) == ("failed", "")
+    assert "broke off 2 times" in trial.reason
+    assert told(job) == [[0, None]]
+    assert sorted(
+        Trial.objects.filter(pk__in=due).values_list("number", flat=True)
+    ) == [
+        1,
+        2,
+    ]
+    assert AuditEvent.objects.filter(action="trial.set_aside").count() == 1
+
+
+def test_a_poisoned_candidate_is_tried_twice_and_set_aside_in_words(job, trial):
+    def poisoned(trial, tell):
+        raise ValueError("The loss is not a number.")
+
+    trials.work(trial_id=trial.pk, evaluate=poisoned)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts) == ("queued", 1)
+    assert trial.due_at > timezone.now()
+    assert told(job) == []
+    now_due()
+    trials.work(trial_id=trial.pk, evaluate=poisoned)
+    trial.refresh_from_db()
+    assert (trial.state, trial.reason) == ("failed", "The loss is not a number.")
+    assert told(job) == [[0, None]]
+    now_due()
+    trials.work(trial_id=trial.pk, evaluate=poisoned)  # a late bell
+    assert Trial.objects.get(pk=trial.pk).attempts == 2
+
+
+def test_what_fails_once_and_then_does_not_leaves_no_reason(job, trial):
+    trials.fail(trial=trials.claim(pk=trial.pk), reason="A hiccup.")
+    now_due()
+    trials.work(trial_id=trial.pk, evaluate=train)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts, trial.reason) == ("done", 2, "")
+
+
+def test_an_error_of_ours_is_written_down_and_raised(trial):
+    def broken(trial, tell):
+        raise KeyError("P1 DOE^JANE")
+
+    with pytest.raises(KeyError):
+        trials.work(trial_id=trial.pk, evaluate=broken)
+    trial.refresh_from_db()
+    assert trial.reason == "The training ended with an error: KeyError."
+
+
+def test_an_answer_that_is_no_number_fails_the_candidate(trial):
+    outcome = Outcome([float("nan")])
+    trials.work(trial_id=trial.pk, evaluate=lambda *_: outcome)
+    trial.refresh_from_db()
+    assert (trial.state, trial.values) == ("queued", None)
+    assert "finite number" in trial.reason
+
+
+def test_a_bell_that_rings_twice_trains_once(job, trial):
+    calls = []
+
+    def counted(trial, tell):
+        calls.append(trial.pk)
+        trials.work(trial_id=trial.pk, evaluate=counted)  # together
+        return train(trial, tell)
+
+    for _ in range(3):
+        trials.work(trial_id=trial.pk, evaluate=counted)
+    trials.work(trial_id=12345, evaluate=counted)
+    assert calls == [trial.pk]
+    assert len(told(job)) == 1
+
+
+def test_a_search_that_is_cancelled_takes_its_trials_back_uncounted(
+    job, trial, administrator
+):
+    def stopped(trial, tell):
+        jobs.cancel(job=Job.objects.get(), by=administrator)
+        tell(0.3)
+        raise AssertionError("went on after the claim was lost")
+
+    trials.work(trial_id=trial.pk, evaluate=stopped)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts, trial.reason) == ("queued", 0, "")
+    assert trials.sweep() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heart_beats_while_a_trial_says_nothing(administrator, settings):
+    settings.LEASE_SECONDS = 2
+    trial = make_search(administrator, finals=0).trials.get(number=0)
+    seen = threading.Event()
+
+    def slow(held, tell):
+        first, deadline = held.lease_until, timezone.now() + timedelta(seconds=60)
+        while timezone.now() < deadline and not seen.is_set():
+            if Trial.objects.get(pk=held.pk).lease_until > first:
+                seen.set()
+        return Outcome([1.0])
+
+    trials.work(trial_id=trial.pk, evaluate=slow)
+    assert seen.is_set()
