@@ -146,10 +146,11 @@ def work(*, job_id: int, pacs: Pacs) -> None:
 
 
 def fine_tuning(parent: Path, *, epochs: int, rate: float, seed: int) -> Plan:
-    """Go on from `parent`: its architecture, its views, one stage at full size."""
+    """Go on from `parent`: its architecture, its views, one stage at full size, of
+    which the best epoch counts."""
     spec = artifact.load_spec(parent)
     stages = (Stage(epochs, 1.0, True, rate),)
-    return Plan(spec.arch, stages, spec.recipe, seed=seed)
+    return Plan(spec.arch, stages, spec.recipe, seed=seed, patience=epochs)
 
 
 class Diary:

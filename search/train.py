@@ -62,8 +62,7 @@ def fit(
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
     Only the last stage may provide the result, for it alone trains at full size on
-    what is to be read; its best epoch is the one that scores validation studies
-    best. A checkpoint found in `folder` is taken up again.
+    what is to be read. A checkpoint found in `folder` is taken up again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainee, progress = Trainee(plan, teacher, start), Progress()

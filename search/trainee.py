@@ -54,7 +54,8 @@ class Plan:
     network itself holds more likely, against wrong labels (Reed et al. 2015,
     arXiv:1412.6596). invert: how often a view turns negative. optimizer: one of
     OPTIMIZERS. patience: epochs of the last stage without a better score of the
-    validation studies after which it ends; 0 waits for all."""
+    validation studies after which it ends, and the best is the result; 0 goes to the
+    end, whose averaged weights are the result: few studies flatter single epochs."""
 
     arch: Arch
     stages: tuple[Stage, ...]
@@ -223,10 +224,12 @@ class Progress:
     seconds: float = 0.0
 
     def note(self, entry: dict[str, float], trainee: Trainee, eligible: bool) -> None:
-        """Keep the averaged weights if this epoch is the best eligible so far."""
+        """Keep the averaged weights of an eligible epoch, if the plan has patience only
+        where it is the best so far."""
         ahead = self._scores()
         self.history.append(entry | {"eligible": eligible})
-        if eligible and (not ahead or entry["study_auroc"] > max(ahead)):
+        better = not ahead or entry["study_auroc"] > max(ahead)
+        if eligible and (better or not trainee.plan.patience):
             state = trainee.average.state_dict()
             self.best = {name: value.clone() for name, value in state.items()}
 

@@ -104,7 +104,7 @@ def test_a_checkpoint_of_another_plan_is_refused(material, tmp_path):
         fit(replace(PLAN, batch=4), material, tmp_path)
 
 
-def test_the_best_epoch_of_the_last_stage_is_kept(material, tmp_path):
+def test_only_the_last_stage_is_eligible(material, tmp_path):
     progress = fit(PLAN, material, tmp_path)
     assert [entry["eligible"] for entry in progress.history] == [False] * 2 + [True] * 2
     assert len(progress.history) == 4
@@ -191,7 +191,10 @@ def test_it_ends_early_and_stays_ended(material, tmp_path):
     assert fit(plan, material, tmp_path).history == first.history
 
 
-def test_the_best_epoch_is_chosen_by_studies(material, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("patience", "result"), [(3, 1), (0, 2)])
+def test_with_patience_the_best_epoch_by_studies_counts_else_the_last(
+    material, tmp_path, monkeypatch, patience, result
+):
     told = iter([(0.9, 0.5), (0.8, 0.7), (0.7, 0.6)])
     kept = []
 
@@ -203,9 +206,11 @@ def test_the_best_epoch_is_chosen_by_studies(material, tmp_path, monkeypatch):
 
     monkeypatch.setattr(train, "_scores", scores)
     monkeypatch.setattr(Trainee, "save", save)
-    fit(replace(PLAN, stages=(Stage(3, 1.0, True, 1e-3),)), material, tmp_path)
+    plan = replace(PLAN, stages=(Stage(3, 1.0, True, 1e-3),), patience=patience)
+    last = fit(plan, material, tmp_path)
     assert not same(kept[0], kept[1])
-    assert same(kept[1], kept[2])
+    assert same(weights(last), kept[result])
+    assert same(kept[1], kept[2]) == (result == 1)
 
 
 def test_a_study_is_as_suspicious_as_its_most_suspicious_view(material):

@@ -38,9 +38,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--patience",
             type=int,
-            default=10,
+            default=0,
             metavar="EPOCHS",
-            help="End when so many epochs scored the validation studies no better",
+            help="End when so many epochs scored the validation studies no better, and "
+            "keep the best; 0 keeps the last",
         )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
