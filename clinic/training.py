@@ -18,7 +18,7 @@ from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
-from search import card, contest, data, exam, run, samples
+from search import card, contest, data, exam, run, samples, supernets
 from search.ablation import Bench
 from search.findings import findings, table
 from search.parts import Parts
@@ -92,6 +92,13 @@ def calibrate(
     """Operating points and limits of an artifact anew: see search.recalibrate."""
     work = Path(settings.DATA_ROOT, "training")
     return recalibrate(folder, images, work, out, uncertain)
+
+
+def supernet(*, out: Path, published: Path | None = None, **asked: object) -> dict:
+    """In the file `out`: of the published weights, or trained; see search.supernets."""
+    if published:
+        return supernets.take(published, out)
+    return supernets.train(out, Path(settings.DATA_ROOT, "training"), **asked)
 
 
 def examine(

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from search.spaces import SPACES
 from search.supernet import Supernet
 
-KIND = "osteon supernet"
+NOTES = "osteon supernet"  # alone: with two, the same supernet has many digests
 
 
 def save(path: Path, supernet: Supernet, source: Mapping[str, object]) -> str:
@@ -25,7 +25,7 @@ def save(path: Path, supernet: Supernet, source: Mapping[str, object]) -> str:
     }
     state = {name: value.contiguous() for name, value in supernet.state_dict().items()}
     partial = path.with_name(path.name + ".part")
-    save_file(state, partial, {"kind": KIND, "notes": json.dumps(notes)})
+    save_file(state, partial, {NOTES: json.dumps(notes)})
     partial.replace(path)
     return digest(path)
 
@@ -35,9 +35,9 @@ def load(path: Path) -> tuple[Supernet, dict[str, object]]:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-        if about.get("kind") != KIND:
+        if NOTES not in about:
             raise ValueError(f"{path.name} is no supernet; import or train one first")
-        notes = json.loads(about["notes"])
+        notes = json.loads(about[NOTES])
         source = notes.pop("source")
         made = Supernet(SPACES[notes.pop("space")], **notes)
         made.load_state_dict(load_file(path))

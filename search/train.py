@@ -121,7 +121,7 @@ def _epoch(
         work = batches(training, order, size, rng, plan.invert)
         for step, batch in enumerate(tqdm(work, f"epoch {overall + 1}", steps)):
             done = (epoch + step / steps) / stage.epochs
-            losses.append(trainee.learn(batch, stage.rate * _height(done)))
+            losses.append(trainee.learn(batch, stage.rate * height(done)))
             say(overall + (step + 1) / steps)
     return {"epoch": overall + 1, "loss": float(np.mean(losses))}
 
@@ -135,7 +135,7 @@ def _scores(samples: Samples, logits: np.ndarray) -> dict[str, float]:
     return {"auroc": auroc(samples.labels, logits), "study_auroc": auroc(*views)}
 
 
-def _height(done: float) -> float:
+def height(done: float) -> float:
     """The learning rate's share of its peak when `done` of a stage, [0, 1)."""
     if done < WARM_UP:
         return 0.04 + 0.96 * done / WARM_UP

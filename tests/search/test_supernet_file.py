@@ -40,7 +40,7 @@ def altered(change, state, notes):
         notes["space"] = "ofa-9"
     if change == "what is not asked":
         notes["colour"] = 1
-    return state, {"kind": "osteon supernet", "notes": json.dumps(notes)}
+    return state, {"osteon supernet": json.dumps(notes)}
 
 
 @pytest.mark.parametrize(

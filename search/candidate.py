@@ -1,0 +1,123 @@
+"""One architecture tried: weights cut out of a supernet, trained briefly, judged.
+
+FractNet's way (SPEC of its paper): five epochs of stochastic gradient descent at 0.02,
+falling along a cosine after the climb of every training here, momentum 0.9, batches
+of 128, decay 1e-4, averaged weights by 0.99. The best are trained for twenty.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from inference.networks import Arch, build
+from inference.preprocess import Recipe
+from search.samples import Samples
+from search.spaces import SPACES
+from search.spaces.ofa import Architecture
+from search.supernet import Supernet, arch, recalibrate
+from search.train import Material, fit
+from search.trainee import Plan, Progress, Stage, as_input
+
+EPOCHS, FINAL_EPOCHS = 5, 20
+CALIBRATING, AT_ONCE = 2000, 200  # images a cut-out network sees before it learns
+
+Tell = Callable[[float], None]  # how much of the training is done, [0, 1]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every candidate of a search is trained and judged on. supernet: None
+    begins with random weights."""
+
+    space: str
+    material: Material
+    recipe: Recipe
+    supernet: Supernet | None = None
+    seed: int = 0
+    batch: int = 128
+
+    def __post_init__(self) -> None:
+        if self.supernet and self.supernet.space != SPACES[self.space]:
+            raise ValueError(
+                f"the supernet has width {self.supernet.space.width}, candidates of "
+                f"{self.space} another"
+            )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """auroc: of the validation studies, by `weights`, which are the best epoch's."""
+
+    arch: Arch
+    auroc: float
+    weights: Mapping[str, Tensor]
+    history: list[dict[str, float]]
+    costs: Mapping[str, int]
+
+
+def attempt(
+    task: Task,
+    architecture: Architecture,
+    folder: Path,
+    epochs: int = EPOCHS,
+    tell: Tell = lambda done: None,
+) -> Tried:
+    """Train and judge; a training found in `folder` is taken up again."""
+    chosen, start = begun(task, architecture)
+    progress = fit(
+        plan(task, chosen, epochs),
+        task.material,
+        folder,
+        start=start,
+        tell=lambda _, done: tell(done / epochs),
+    )
+    space, size = SPACES[task.space], (task.recipe.height, task.recipe.width)
+    costs = {
+        "parameters": space.parameters(architecture),
+        "madds": space.madds(architecture, *size),
+    }
+    best = _best(progress)
+    return Tried(chosen, best, progress.best, progress.history, costs)
+
+
+def plan(task: Task, arch: Arch, epochs: int) -> Plan:
+    return Plan(
+        arch,
+        (Stage(epochs, 1.0, True, 0.02),),
+        task.recipe,
+        seed=task.seed,
+        batch=task.batch,
+        decay=1e-4,
+        boxes=0.0,
+        ema=0.99,
+        optimizer="sgd",
+    )
+
+
+def begun(
+    task: Task, architecture: Architecture
+) -> tuple[Arch, dict[str, Tensor] | None]:
+    """The candidate's network, and its weights before it learns: cut out, their
+    batch norms set to these images."""
+    if task.supernet is None:
+        return arch(SPACES[task.space], architecture), None
+    chosen = task.supernet.arch(architecture)
+    network = build(chosen)
+    network.load_state_dict(task.supernet.weights(architecture, task.recipe))
+    recalibrate(network, _seen(task.material.everything, task.recipe, task.seed))
+    return chosen, network.state_dict()
+
+
+def _seen(samples: Samples, recipe: Recipe, seed: int) -> list[Tensor]:
+    order = np.random.default_rng(seed).permutation(len(samples))[:CALIBRATING]
+    return [
+        as_input(samples.pixels[order[i : i + AT_ONCE], None] / 255.0, recipe)
+        for i in range(0, len(order), AT_ONCE)
+    ]
+
+
+def _best(progress: Progress) -> float:
+    return max(e["study_auroc"] for e in progress.history if e["eligible"])

@@ -1,0 +1,98 @@
+"""Supernets made: taken out of the published file, or trained on what is at hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from search import data
+from search.parts import Parts
+from search.phantoms import phantoms
+from search.published_weights import supernet
+from search.run import measured
+from search.samples import Samples, prepare
+from search.shrinking import Plan, Told, shrink
+from search.supernet import Supernet
+from search.supernet_file import save
+
+
+def take(published: Path, out: Path) -> dict[str, object]:
+    """Once-For-All's published weights as a supernet in the file `out`. -> what is
+    known of it."""
+    made, digest = supernet(published)
+    source = {"file": published.name, "sha256": digest}
+    return _saved(out, made, source)
+
+
+def train(
+    out: Path,
+    work: Path,
+    *,
+    images: Path | None = None,
+    wrists: int = 0,
+    plan: Plan | None = None,
+    epochs: Sequence[int] = (),
+    tell: Told = lambda history: None,
+) -> dict[str, object]:
+    """A supernet trained on the training part of the radiographs in `images` and on
+    as many phantoms, in the file `out`. -> what is known of it.
+
+    epochs: one number a phase, if not those of the plan. The same call goes on where
+    it was interrupted; see search.shrinking.
+    """
+    plan = _lasting(plan or Plan(), epochs)
+    samples = _gathered(plan, work, images, wrists)
+    plan = replace(plan, recipe=measured(plan.recipe, samples))
+    pupil = shrink(plan, samples, work / f"supernet-{plan.space}-{plan.seed}", tell)
+    source = {
+        "images": images.name if images else None,
+        "wrists": wrists,
+        "views": len(samples),
+        "plan": plan.to_json(),
+        "history": pupil.history,
+    }
+    return _saved(out, pupil.supernet, source)
+
+
+def joined(one: Samples, other: Samples) -> Samples:
+    """Both, the labels of one as heavy as they were. Studies are not told apart."""
+    weights = [
+        np.ones(len(s), np.float32) if s.weights is None else s.weights
+        for s in (one, other)
+    ]
+    return Samples(
+        np.concatenate([one.pixels, other.pixels]),
+        np.concatenate([one.labels, other.labels]),
+        np.concatenate([one.owners, other.owners + one.owners.max() + 1]),
+        one.boxes + other.boxes,
+        np.concatenate(weights),
+    )
+
+
+def _lasting(plan: Plan, epochs: Sequence[int]) -> Plan:
+    if len(epochs) not in (0, len(plan.phases)):
+        raise ValueError(f"the plan has {len(plan.phases)} phases, not {len(epochs)}")
+    counts = epochs or [phase.epochs for phase in plan.phases]
+    pairs = zip(plan.phases, counts, strict=True)
+    phases = tuple(replace(phase, epochs=count) for phase, count in pairs)
+    return replace(plan, phases=phases)
+
+
+def _gathered(plan: Plan, work: Path, images: Path | None, wrists: int) -> Samples:
+    found = []
+    if images:
+        training = Parts.of(data.examples(images)).training
+        found.append(prepare(training, plan.recipe, work)[0])
+    if wrists:
+        found.append(phantoms(wrists, plan.recipe))
+    if not found:
+        raise ValueError("nothing to learn from: name radiographs, phantoms or both")
+    return found[0] if len(found) == 1 else joined(*found)
+
+
+def _saved(
+    out: Path, made: Supernet, source: Mapping[str, object]
+) -> dict[str, object]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return {"sha256": save(out, made, source), "source": dict(source)}

@@ -1,0 +1,71 @@
+"""A supernet made of phantoms, from the drawing to the file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.preprocess import Recipe
+from search import supernets
+from search.samples import Samples
+from search.shrinking import Phase, Plan
+from search.supernet_file import load
+from search.supernets import joined, train
+
+PLAN = Plan(
+    phases=(Phase(1, depths=(2,), kernels=(3,), expansions=(3,)),),
+    recipe=Recipe(width=24, height=32),
+    batch=4,
+)
+
+
+def test_phantoms_become_a_supernet_that_says_where_it_comes_from(tmp_path):
+    out, work = tmp_path / "made" / "ours.safetensors", tmp_path / "work"
+    said = train(out, work, wrists=4, plan=PLAN)
+    made, source = load(out)
+    assert source == said["source"]
+    assert source["wrists"] == 4 and source["views"] == 8
+    assert [entry["epoch"] for entry in source["history"]] == [1]
+    assert made.mean == source["plan"]["recipe"]["mean"] != Recipe().mean
+    again = train(out, work, wrists=4, plan=PLAN)
+    assert again["sha256"] == said["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({}, "nothing to learn from"), ({"wrists": 4, "epochs": (1, 2)}, "1 phases")],
+)
+def test_what_cannot_be_trained_is_refused_in_words(asked, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        train(tmp_path / "out", tmp_path, plan=PLAN, **asked)
+
+
+def test_views_of_both_are_joined_and_weighed():
+    none = (np.zeros((0, 4), np.float32),) * 2
+    pixels, labels = np.zeros((2, 4, 3), np.uint8), np.array([0, 1])
+    real = Samples(pixels, labels, np.array([0, 0]), none, np.array([0.5, 1], "f4"))
+    drawn = Samples(pixels + 9, 1 - labels, np.array([0, 1]), none)
+    both = joined(real, drawn)
+    assert both.pixels[:, 0, 0].tolist() == [0, 0, 9, 9]
+    assert both.labels.tolist() == [0, 1, 1, 0]
+    assert both.owners.tolist() == [0, 0, 1, 2]
+    assert both.weights.tolist() == [0.5, 1, 1, 1] and len(both.boxes) == 4
+
+
+def test_radiographs_are_those_of_the_training_part_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def prepared(found, recipe, work):
+        asked.extend(found)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supernets, "prepare", prepared)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rows = [f"{n}.png,{n % 2},s{n},p{n}" for n in range(80)]
+    table = "\n".join(["image,label,study,patient", *rows])
+    (folder / "examples.csv").write_text(table)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "out", tmp_path, images=folder, plan=replace(PLAN, seed=1))
+    parts = supernets.Parts.of(supernets.data.examples(folder))
+    assert asked == parts.training and 0 < len(parts.test) < 80 - len(asked)
