@@ -5,7 +5,6 @@ goes on, and a row may begin with what another of the same seed has learnt.
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -86,7 +85,7 @@ class Bench:
             found = Answers(**json.loads(path.read_text()))
             if found.plan == _told(replace(row.plan, seed=seed)):
                 return found
-        started, code = time.monotonic(), commit()
+        code = commit()
         plan, progress = self._trained(name, seed)
         answers = self._asked(plan, progress, row.pointed)
         found = Answers(
@@ -94,7 +93,7 @@ class Bench:
             seed=seed,
             plan=_told(replace(row.plan, seed=seed)),
             commit=code,
-            minutes=round((time.monotonic() - started) / 60, 1),
+            minutes=round(progress.seconds / 60, 1),
             epochs=len(progress.history),
             **answers,
         )
