@@ -157,14 +157,22 @@ class Curve:
         scores, places, self.gain, self.false = columns
         self.places = places.astype(int)
         self.last = np.flatnonzero(np.diff(scores, append=np.nan))  # of each score
+        # A draw seldom needs more scores than would do for twice as many false ones.
+        most = 2 * TO * self.images.sum()
+        self.near = int((np.cumsum(self.false)[self.last] <= most).sum())
 
-    def points(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def points(
+        self, weights: np.ndarray, scores: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(false positives an image, recall) from the highest threshold on, where each
-        study counts as often as its weight says. weights: (studies,)."""
-        of_event = weights[self.places]
+        study counts as often as its weight says. weights: (studies,). scores: how
+        many thresholds; else all."""
+        last = self.last[:scores]
+        events = slice(last[-1] + 1 if len(last) else 0)
+        of_event = weights[self.places[events]]
         with np.errstate(invalid="ignore", divide="ignore"):
             false, found = (
-                np.cumsum(of_event * each)[self.last] / (weights @ total)
+                np.cumsum(of_event * each[events])[last] / (weights @ total)
                 for each, total in (
                     (self.false, self.images),
                     (self.gain, self.fractured),
@@ -176,7 +184,9 @@ class Curve:
         """Normalised, between FROM and TO; nan where no study has a fracture."""
         if not weights @ self.fractured:
             return float("nan")
-        x, y = self.points(weights)
+        x, y = self.points(weights, self.near)
+        if x[-1] < TO:
+            x, y = self.points(weights)
         near = slice(
             max(np.searchsorted(x, FROM) - 1, 0), np.searchsorted(x, TO, "right") + 1
         )
