@@ -69,7 +69,7 @@ def start(
         seed=seed,
         parameters=parameters | {"evaluation": evaluation or {}, "latency": latency},
     )
-    _fill(job)
+    _fill(job, strategy_of(job))
     if not job.trials.exists():
         raise ValidationError({"most": "No candidate keeps within these limits."})
     audit.record("search.started", job, by, parent=parent.digest, **parameters)
@@ -86,19 +86,17 @@ def begin(*, job: Job) -> None:
 def proceed(*, trial: Trial) -> None:
     """A trial has ended: tell the strategy, ask for the next. Within the transaction
     that ended it, its job locked."""
-    job = trial.job
+    job, strategy = trial.job, strategy_of(trial.job)
     if trial.stage == Stage.CANDIDATE:
-        strategy = strategy_of(job)
         architecture = strategy.space.from_json(trial.architecture)
         strategy.tell(architecture, trial.values)
-        job.asked = strategy.log
     job.done = job.trials.exclude(state__in=OPEN).count()
-    _fill(job)
+    _fill(job, strategy)
     if is_over(job) and not job.trials.filter(state=State.DONE).exists():
         job.state, job.ended = Job.State.FAILED, timezone.now()
         job.reason = "No candidate could be trained; the trials say why."
         audit.record("search.failed", job, reason=job.reason)
-    job.save(update_fields=["asked", "done", "state", "reason", "ended"])
+    job.save(update_fields=["done", "state", "reason", "ended"])
 
 
 def strategy_of(job: Job) -> Strategy:
@@ -134,10 +132,9 @@ def conclude(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
     audit.record("search.done", job, job.by, digest=candidate.digest)
 
 
-def _fill(job: Job) -> None:
+def _fill(job: Job, strategy: Strategy) -> None:
     """Have as many trials waiting or running as there are workers; once nothing is
     left to ask for and all have ended, those of the best at length."""
-    strategy = strategy_of(job)
     candidates = job.trials.filter(stage=Stage.CANDIDATE)
     waiting = candidates.filter(state__in=OPEN).count()
     asked = len(strategy.asked)

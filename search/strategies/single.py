@@ -10,6 +10,8 @@ from search.strategies.strategy import Architecture, Strategy
 class RandomSearch(Strategy):
     """Draws evenly, learns nothing: what every other strategy is measured against."""
 
+    several: ClassVar[bool] = True
+
     def propose(self, rng: Generator) -> Architecture:
         return self.space.sample(rng)
 
