@@ -150,6 +150,21 @@ def test_what_gives_other_numbers_does_not_serve(views, caplog):
     np.testing.assert_allclose(compiled(views).logits, wanted, atol=1e-4)
 
 
+def test_what_errs_at_high_contrast_alone_does_not_serve(monkeypatch, caplog):
+    network = tiny.network(SMALL["rx"])
+    eager = runtime._eager(runtime.Both(network).eval(), "cpu")
+    limit = runtime._probes(spec(SMALL["rx"]).recipe)[:4].max()
+
+    def infer(view):
+        logit, features = eager(view)
+        return logit + (view.max() > limit), features
+
+    other = runtime.Compiled("other", infer)
+    monkeypatch.setattr(runtime, "_candidates", lambda *_: iter([other]))
+    assert runtime.compiled(network, spec(SMALL["rx"])).backend == "torch"
+    assert "other is off by 1.000" in caplog.text  # not merely slower
+
+
 @pytest.mark.parametrize(("seconds", "serves"), [(1.0, "other"), (3.0, "torch")])
 def test_the_fastest_of_those_that_agree_serves(monkeypatch, seconds, serves):
     network = tiny.network(SMALL["rx"])
