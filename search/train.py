@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from inference.preprocess import Recipe
+from search import memory
 from search.data import balanced
 from search.evaluate import auroc
 from search.samples import Samples, batches
@@ -64,6 +65,7 @@ def fit(
     Only the last stage may provide the result, for it alone trains at full size on
     what is to be read. A checkpoint found in `folder` is taken up again.
     """
+    memory.keep()
     folder.mkdir(parents=True, exist_ok=True)
     trainee, progress = Trainee(plan, teacher, start), Progress()
     if (folder / CHECKPOINT).exists():
