@@ -36,7 +36,8 @@ from search.evaluate import (
 )
 from search.parts import OTHER_PARTS, Parts
 from search.samples import Samples, prepare
-from search.train import Material, Tell, fit, predict
+from search.together import fit
+from search.train import Material, Tell, predict
 from search.trainee import Plan, Stage, Teacher
 
 SENSITIVITY = 0.8  # on validation, at the threshold

@@ -107,21 +107,26 @@ def batches(
     size: int,
     rng: np.random.Generator,
     invert: float = 0.0,
+    part: slice = slice(None),
 ) -> Iterator[Batch]:
     """Augmented batches of `size`; what is left at the end is not used.
 
-    invert: how often a view turns negative.
+    invert: how often a view turns negative. part: which of each batch to make; what
+    is drawn for a view is the same whoever makes it.
     """
+    height, width = samples.pixels.shape[1:]
     for start in range(0, len(order) - size + 1, size):
-        chosen = order[start : start + size]
-        pairs = [augmented(samples.pixels[i], samples.boxes[i], rng) for i in chosen]
-        images, boxes = zip(*pairs, strict=True)
-        if invert:
-            turned = rng.random(size) < invert
-            images = [1 - x if turn else x for x, turn in zip(images, turned)]
+        looks = [_look(width, height, rng) for _ in range(size)][part]
+        turned = (rng.random(size) < invert if invert else np.zeros(size, bool))[part]
+        chosen = order[start : start + size][part]
+        images, boxes = [], []
+        for i, look, turn in zip(chosen, looks, turned, strict=True):
+            image, moved = _seen(samples.pixels[i], samples.boxes[i], *look)
+            images.append(1 - image if turn else image)
+            boxes.append(moved)
         labels = samples.labels[chosen].astype(np.float32)
         weights = None if samples.weights is None else samples.weights[chosen]
-        yield Batch(np.stack(images)[:, None], labels, list(boxes), weights)
+        yield Batch(np.stack(images)[:, None], labels, boxes, weights)
 
 
 def augmented(
@@ -132,11 +137,24 @@ def augmented(
     -> float32 (height, width) in [0, 1], and boxes as in Samples.
     """
     height, width = pixels.shape
+    return _seen(pixels, boxes, *_look(width, height, rng))
+
+
+def _look(
+    width: int, height: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """-> where pixels go, (2, 3), and how bright each of 256 levels becomes."""
     affine = _jitter(width, height, rng)
-    moved = cv2.warpAffine(pixels, affine, (width, height))
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-GAMMA, GAMMA))
     levels = np.clip(levels * rng.uniform(1 - GAIN, 1 + GAIN), 0, 1)
-    return levels.astype(np.float32)[moved], _hulls(_corners(boxes), affine)
+    return affine, levels.astype(np.float32)
+
+
+def _seen(
+    pixels: np.ndarray, boxes: np.ndarray, affine: np.ndarray, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    moved = cv2.warpAffine(pixels, affine, pixels.shape[::-1])
+    return levels[moved], _hulls(_corners(boxes), affine)
 
 
 def _jitter(width: int, height: int, rng: np.random.Generator) -> np.ndarray:

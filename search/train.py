@@ -21,6 +21,7 @@ from inference.preprocess import Recipe
 from search import memory
 from search.data import balanced
 from search.evaluate import auroc
+from search.group import ALONE, CPU, Group
 from search.samples import Samples, batches
 from search.trainee import (
     CHECKPOINT,
@@ -59,15 +60,17 @@ def fit(
     teacher: Teacher | None = None,
     start: Mapping[str, Tensor] | None = None,
     tell: Tell = lambda history, done: None,
+    group: Group = ALONE,
 ) -> Progress:
     """Train as `plan` says, keeping a checkpoint in `folder` after each epoch.
 
     Only the last stage may provide the result, for it alone trains at full size on
-    what is to be read. A checkpoint found in `folder` is taken up again.
+    what is to be read. A checkpoint found in `folder` is taken up again. All of
+    `group` call this alike; its first member writes.
     """
     memory.keep()
     folder.mkdir(parents=True, exist_ok=True)
-    trainee, progress = Trainee(plan, teacher, start), Progress()
+    trainee, progress = Trainee(plan, teacher, start, group), Progress()
     if (folder / CHECKPOINT).exists():
         progress = trainee.resume(folder / CHECKPOINT)
     first = 0
@@ -81,11 +84,14 @@ def fit(
                 started = time.monotonic()
                 say = partial(tell, tuple(progress.history))
                 entry = _epoch(trainee, stage, epoch, first + epoch, training, say)
-                logits = predict(trainee.average, validation, plan.recipe)
-                entry |= _scores(validation, logits)
+                if group.first:
+                    logits = predict(trainee.average, validation, plan.recipe)
+                    entry |= _scores(validation, logits)
+                entry = group.agreed(entry)
                 progress.note(entry, trainee, eligible=stage is plan.stages[-1])
                 progress.seconds += time.monotonic() - started
-                trainee.save(folder, progress)
+                if group.first:
+                    trainee.save(folder, progress)
                 tell(tuple(progress.history), len(progress.history))
         first += stage.epochs
     return progress
@@ -95,11 +101,12 @@ def predict(
     network: nn.Module, samples: Samples, recipe: Recipe, batch: int = 32
 ) -> np.ndarray:
     """Logits, float32 (N,), in the order of `samples`."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        logits = [
-            network(as_input(samples.pixels[i : i + batch, None] / 255.0, recipe))
-            for i in range(0, len(samples), batch)
-        ]
+    device = next((w.device for w in network.parameters()), CPU)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        logits = []
+        for i in range(0, len(samples), batch):
+            views = as_input(samples.pixels[i : i + batch, None] / 255.0, recipe)
+            logits.append(network(views.to(device)).cpu())
     return torch.cat(logits)[:, 0].float().numpy()
 
 
@@ -111,21 +118,23 @@ def _epoch(
     training: Samples,
     say: Callable[[float], None],
 ) -> dict[str, float]:
-    plan = trainee.plan
+    plan, group = trainee.plan, trainee.group
     rng = np.random.default_rng([plan.seed, overall])
     order = balanced(training.labels, rng)
-    size = min(plan.batch, len(order))
+    size = min(plan.batch, len(order)) // group.size * group.size
     steps = len(order) // size
     losses = []
     with torch.random.fork_rng():
-        torch.manual_seed(plan.seed * 1000 + overall)
+        # No two members drop the same features of different views.
+        torch.manual_seed(plan.seed * 1000 + overall + 10**9 * group.rank)
         trainee.begin(stage)
-        work = batches(training, order, size, rng, plan.invert)
-        for step, batch in enumerate(tqdm(work, f"epoch {overall + 1}", steps)):
+        work = batches(training, order, size, rng, plan.invert, group.part)
+        bar = tqdm(work, f"epoch {overall + 1}", steps, disable=not group.first)
+        for step, batch in enumerate(bar):
             done = (epoch + step / steps) / stage.epochs
             losses.append(trainee.learn(batch, stage.rate * height(done)))
             say(overall + (step + 1) / steps)
-    return {"epoch": overall + 1, "loss": float(np.mean(losses))}
+    return {"epoch": overall + 1, "loss": group.mean(float(np.mean(losses)))}
 
 
 def _scores(samples: Samples, logits: np.ndarray) -> dict[str, float]:

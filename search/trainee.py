@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from inference.networks import Arch, build
 from inference.networks.attention import Attention
 from inference.preprocess import Recipe
+from search.group import ALONE, Group
 from search.samples import Batch
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -85,8 +86,9 @@ class Teacher:
     @torch.no_grad()
     def opinion(self, images: np.ndarray) -> Tensor:
         """How likely each of images (N, 1, H, W) in [0, 1] is fractured, (N,)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = self.network(as_input(images, self.recipe))
+        device = next(self.network.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = self.network(as_input(images, self.recipe).to(device))
         return logits[:, 0].float().sigmoid()
 
 
@@ -102,19 +104,24 @@ class Trainee:
         plan: Plan,
         teacher: Teacher | None = None,
         start: Mapping[str, Tensor] | None = None,
+        group: Group = ALONE,
     ) -> None:
-        """start: weights of the network, or of its features alone, to begin with."""
-        self.plan, self.teacher = plan, teacher
+        """start: weights of the network, or of its features alone, to begin with.
+        group: those it learns with; each makes its own of the same."""
+        self.plan, self.group = plan, group
+        self.teacher = teacher and replace(
+            teacher, network=deepcopy(teacher.network).to(group.device)
+        )
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
-            self.network = build(plan.arch).to(memory_format=torch.channels_last)
-            self.attention = _attention(self.network)
-            self.box_head = nn.Conv2d(self.network.channels, 1, 1)
+            self.network = group.placed(build(plan.arch))
+            self.box_head = nn.Conv2d(self.network.channels, 1, 1).to(group.device)
         if start:
             self.network.load_state_dict({**self.network.state_dict(), **start})
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
-        self.learning = nn.ModuleList([self.network, self.box_head])
+        self.look = self.learning = Pair([self.network, self.box_head])
+        self.attention = self.learning.attention
         self.optimizer = OPTIMIZERS[plan.optimizer](
             self.learning.parameters(), weight_decay=plan.decay
         )
@@ -128,6 +135,8 @@ class Trainee:
             self.network.features.eval()
         if self.attention:
             self.attention.requires_grad_(True)
+        # Made anew: it must know which parameters learn.
+        self.look = self.group.joined(self.learning, partly=bool(self.attention))
 
     def learn(self, batch: Batch, rate: float) -> float:
         """One step of the optimiser. -> classification loss."""
@@ -142,32 +151,25 @@ class Trainee:
         return loss.item()
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images = as_input(batch.images, self.plan.recipe)
-        with torch.autocast("cpu", torch.bfloat16):
-            features, marks = self._looked(images)
-            logits = self.network.head(features)[:, 0]
-        labels = torch.from_numpy(batch.labels)
+        device = self.group.device
+        images = as_input(batch.images, self.plan.recipe).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits, marks = self.look(images)
+        labels = torch.from_numpy(batch.labels).to(device)
         if self.teacher:
             opinion = self.teacher.opinion(batch.images)
             labels = labels.lerp(opinion, self.plan.teaching)
         labels = labels.lerp((logits > 0).float(), self.plan.bootstrap)
-        counts = None if batch.weights is None else torch.from_numpy(batch.weights)
+        weights = batch.weights
+        counts = None if weights is None else torch.from_numpy(weights).to(device)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
-        shape = features.shape[-2:]
+        shape = marks.shape[-2:]
         cells = targets(batch.boxes, tuple(shape), self.network.origin)
-        weight = torch.tensor(BOX_WEIGHT)
         return loss, F.binary_cross_entropy_with_logits(
-            marks.float(), cells, pos_weight=weight
+            marks.float(),
+            cells.to(device),
+            pos_weight=torch.tensor(BOX_WEIGHT, device=device),
         )
-
-    def _looked(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """-> features, and the map of suspected fractures on their cells."""
-        if not self.attention:
-            features = self.network.features(images)
-            return features, self.box_head(features)
-        features = self.network.features[:-1](images)
-        marks = self.attention.marks(features)
-        return self.attention.weighted(features, marks), marks
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -231,7 +233,7 @@ class Progress:
         better = not ahead or entry["study_auroc"] > max(ahead)
         if eligible and (better or not trainee.plan.patience):
             state = trainee.average.state_dict()
-            self.best = {name: value.clone() for name, value in state.items()}
+            self.best = {k: value.to("cpu", copy=True) for k, value in state.items()}
 
     def stale(self, patience: int) -> bool:
         """Whether the last `patience` eligible epochs brought nothing better."""
@@ -242,9 +244,23 @@ class Progress:
         return [e["study_auroc"] for e in self.history if e["eligible"]]
 
 
-def _attention(network: nn.Module) -> Attention | None:
-    last = list(network.features)[-1]
-    return last if isinstance(last, Attention) else None
+class Pair(nn.ModuleList):
+    """A network and the box head on its features, as one: what learns."""
+
+    @property
+    def attention(self) -> Attention | None:
+        last = list(self[0].features)[-1]
+        return last if isinstance(last, Attention) else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """-> logits (N,), and the map of suspected fractures on their cells."""
+        network, box_head = self
+        if not self.attention:
+            features = network.features(images)
+            return network.head(features)[:, 0], box_head(features)
+        features = network.features[:-1](images)
+        marks = self.attention.marks(features)
+        return network.head(self.attention.weighted(features, marks))[:, 0], marks
 
 
 def targets(

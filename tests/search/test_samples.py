@@ -136,3 +136,20 @@ def test_batches_hold_every_drawn_sample_once_and_depend_on_the_seed_only():
     assert all(b.images.shape == (2, 1, 128, 86) for b in one)
     for first, second in zip(one, two):
         assert np.array_equal(first.images, second.images)
+
+
+def test_parts_of_a_batch_make_the_whole_one():
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 40, 30)).astype(np.uint8)
+    boxes = tuple(np.array([[5, 5, 9, 9 + i]], np.float32) for i in range(6))
+    found = Samples(pixels, np.arange(6) % 2, np.arange(6), boxes)
+
+    def made(part):
+        rng = np.random.default_rng(1)
+        return next(batches(found, rng.permutation(6), 6, rng, 0.5, part))
+
+    whole, parts = made(slice(None)), [made(slice(i, None, 2)) for i in range(2)]
+    for i, part in enumerate(parts):
+        assert np.array_equal(part.images, whole.images[i::2])
+        assert part.labels.tolist() == whole.labels[i::2].tolist()
+        for mine, all_of_it in zip(part.boxes, whole.boxes[i::2], strict=True):
+            assert np.array_equal(mine, all_of_it)

@@ -1,0 +1,80 @@
+"""Several processes that train one network, here two on CPUs by way of gloo."""
+
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+import torch
+
+from inference.networks import Arch
+from search import together, train
+from search.trainee import CHECKPOINT, Plan, Stage, Trainee
+from tests.search import test_train
+
+# Without batch norms, which see half a batch each, and without what is dropped anew.
+PLAIN = Arch(
+    "rx",
+    (("dropout", 0.0), ("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))),
+)
+# Adam's steps are as long where gradients are all rounding.
+PLAN = Plan(
+    PLAIN,
+    (Stage(2, 1.0, False, 0.02),),
+    test_train.PLAN.recipe,
+    batch=8,
+    optimizer="sgd",
+)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def material():
+    made = test_train.made
+    return train.Material(made(16, 0), made(16, 1), made(16, 2))
+
+
+@pytest.fixture(scope="module")
+def alone(material, tmp_path_factory):
+    return train.fit(PLAN, material, tmp_path_factory.mktemp("alone"))
+
+
+def flat(weights):
+    return torch.cat([weights[name].flatten() for name in sorted(weights)])
+
+
+def apart(one, two):
+    """How far, by how far the first has come since the beginning."""
+    come = flat(one.best) - flat(Trainee(PLAN).network.state_dict())
+    return ((flat(one.best) - flat(two.best)).norm() / come.norm()).item()
+
+
+def test_two_learn_what_one_does(material, alone, tmp_path):
+    told = []
+    found = together.fit(
+        PLAN, material, tmp_path, tell=lambda *now: told.append(now), members=2
+    )
+    assert apart(alone, found) < 0.05
+    half = train.fit(replace(PLAN, batch=4), material, tmp_path / "half")
+    assert apart(alone, half) > 0.1  # else anything would pass
+    steps = [done for _, done in told]
+    assert steps == [0.5, 1.0, 1, 1.5, 2.0, 2]  # by one of them alone
+    assert [len(history) for history, _ in told] == [0, 0, 1, 1, 1, 2]
+    losses = [[e["loss"] for e in progress.history] for progress in (alone, found)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_stopped_they_all_end_and_one_goes_on_from_there(material, alone, tmp_path):
+    def stop(history, done):
+        if len(history) == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        together.fit(PLAN, material, tmp_path, tell=stop, members=2)
+    assert not multiprocessing.active_children()
+    assert len(Trainee(PLAN).resume(tmp_path / CHECKPOINT).history) == 1
+    resumed = train.fit(PLAN, material, tmp_path)
+    assert len(resumed.history) == 2
+    assert apart(alone, resumed) < 0.05
