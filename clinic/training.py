@@ -94,11 +94,9 @@ def calibrate(
     return recalibrate(folder, images, work, out, uncertain)
 
 
-def supernet(*, out: Path, published: Path | None = None, **asked: object) -> dict:
-    """In the file `out`: of the published weights, or trained; see search.supernets."""
-    if published:
-        return supernets.take(published, out)
-    return supernets.train(out, Path(settings.DATA_ROOT, "training"), **asked)
+def supernet(*, out: Path, **asked: object) -> dict[str, object]:
+    """Taken from the published weights, or trained: see search.supernets.make."""
+    return supernets.make(out, Path(settings.DATA_ROOT, "training"), **asked)
 
 
 def examine(

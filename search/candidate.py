@@ -19,7 +19,7 @@ from search.spaces import SPACES
 from search.spaces.ofa import Architecture
 from search.supernet import Supernet, arch, recalibrate
 from search.train import Material, fit
-from search.trainee import Plan, Progress, Stage, as_input
+from search.trainee import Plan, Stage, as_input
 
 EPOCHS, FINAL_EPOCHS = 5, 20
 CALIBRATING, AT_ONCE = 2000, 200  # images a cut-out network sees before it learns
@@ -49,7 +49,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Tried:
-    """auroc: of the validation studies, by `weights`, which are the best epoch's."""
+    """auroc: of the validation studies, by `weights`, which are the last epoch's."""
 
     arch: Arch
     auroc: float
@@ -79,8 +79,8 @@ def attempt(
         "parameters": space.parameters(architecture),
         "madds": space.madds(architecture, *size),
     }
-    best = _best(progress)
-    return Tried(chosen, best, progress.best, progress.history, costs)
+    found = progress.history[-1]["study_auroc"]
+    return Tried(chosen, found, progress.best, progress.history, costs)
 
 
 def plan(task: Task, arch: Arch, epochs: int) -> Plan:
@@ -117,7 +117,3 @@ def _seen(samples: Samples, recipe: Recipe, seed: int) -> list[Tensor]:
         as_input(samples.pixels[order[i : i + AT_ONCE], None] / 255.0, recipe)
         for i in range(0, len(order), AT_ONCE)
     ]
-
-
-def _best(progress: Progress) -> float:
-    return max(e["study_auroc"] for e in progress.history if e["eligible"])

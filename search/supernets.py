@@ -17,6 +17,14 @@ from search.supernet import Supernet
 from search.supernet_file import save
 
 
+def make(
+    out: Path, work: Path, *, published: Path | None = None, **asked: object
+) -> dict[str, object]:
+    """A supernet in the file `out`: of the published weights if they are named, else
+    trained as `asked`."""
+    return take(published, out) if published else train(out, work, **asked)
+
+
 def take(published: Path, out: Path) -> dict[str, object]:
     """Once-For-All's published weights as a supernet in the file `out`. -> what is
     known of it."""
