@@ -26,7 +26,7 @@ def display(words: np.ndarray, ds: Dataset) -> np.ndarray:
     units = modality(stored, ds)
     grades = _declared(units, ds)
     shown = _look_up(words, grades, stored, ds) if grades is not None else None
-    if shown is None or flat(shown):
+    if shown is None or _shows_nothing(shown, words, _padding(stored, ds)):
         shown = _look_up(words, _spread(words, units, stored, ds), stored, ds)
     return shown
 
@@ -163,6 +163,15 @@ def _padding(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     limit = ds.get("PixelPaddingRangeLimit", value)
     low, high = sorted((value, limit if isinstance(limit, int) else value))
     return (stored >= low) & (stored <= high)
+
+
+def _shows_nothing(shown: np.ndarray, words: np.ndarray, padding: np.ndarray) -> bool:
+    """Whether all that is no padding has one grey."""
+    if not padding.any():
+        return flat(shown)
+    inside = cv2.LUT(words, (~padding).astype(np.uint8))
+    low, high, _, _ = cv2.minMaxLoc(shown, inside)
+    return low == high
 
 
 def flat(pixels: np.ndarray) -> bool:

@@ -10,9 +10,9 @@ import {
 
 import { type Box, type Boxes, type Size } from "./boxes";
 import { imageIdOf, NotHandedOut } from "./files";
+import { lookOf } from "./greys";
 import { type Affine, apply, frameToCanvas, invert, type Point } from "./registration";
 import { METHODS, type Method, type StudyImage } from "./shape";
-import { applyTables } from "./tables";
 
 const SVG = "http://www.w3.org/2000/svg";
 const UNDECODED = "This image cannot be shown here: its pixels could not be decoded.";
@@ -97,11 +97,11 @@ export class Pane {
     try {
       const id = await imageIdOf(image.url);
       // setStack does not tell of a failure.
-      const voiRange = applyTables(await imageLoader.loadAndCacheImage(id));
+      const look = lookOf(await imageLoader.loadAndCacheImage(id));
       if (load !== this.loads) return;
       await this.viewport.setStack([id]);
       if (load !== this.loads) return;
-      if (voiRange) this.viewport.setProperties({ voiRange });
+      this.viewport.setProperties(look);
       this.viewport.render();
       this.say("");
       this.element.dataset.ready = "true";

@@ -6,8 +6,7 @@
  * LUT goes before a window, values beyond a table take its nearest entry.
  */
 
-import { metaData, type Types, utilities } from "@cornerstonejs/core";
-import { Enums } from "@cornerstonejs/metadata";
+import { type Types, utilities } from "@cornerstonejs/core";
 
 export interface Range {
   lower: number;
@@ -19,8 +18,7 @@ interface Item {
   LUTData?: (ArrayBuffer | number)[];
 }
 
-interface Header {
-  WindowCenter?: unknown;
+export interface Tabled {
   PixelRepresentation?: number;
   ModalityLUTSequence?: Item[];
   VOILUTSequence?: Item[];
@@ -32,36 +30,19 @@ interface Table {
   values: Uint16Array;
 }
 
-const done = new WeakMap<Types.IImage, Range | null>();
-
 /**
- * Replace the pixels of `image` by what its tables make of them, once.
+ * Replace the pixels of `image` by what its tables make of them.
  *
- * Gives the range to open it with; null where its own window holds.
+ * Gives the range of what a VOI LUT made; null where there is none.
  */
-export function applyTables(image: Types.IImage): Range | null {
-  const known = done.get(image);
-  if (known !== undefined) return known;
-  const range = tabulated(image);
-  done.set(image, range);
-  return range;
-}
-
-function tabulated(image: Types.IImage): Range | null {
-  const header = metaData.get(Enums.MetadataModules.NATURALIZED, image.imageId) as
-    | Header
-    | undefined;
-  const isSigned = header?.PixelRepresentation === 1;
-  const modality = tableOf(header?.ModalityLUTSequence?.[0], isSigned);
+export function applyTables(image: Types.IImage, header: Tabled): Range | null {
+  const isSigned = header.PixelRepresentation === 1;
+  const modality = tableOf(header.ModalityLUTSequence?.[0], isSigned);
   // What a modality table gives is unsigned (PS3.3 C.11.1.1.1).
-  const voi = tableOf(header?.VOILUTSequence?.[0], isSigned && !modality);
+  const voi = tableOf(header.VOILUTSequence?.[0], isSigned && !modality);
   const table = modality && voi ? chained(modality, voi) : (modality ?? voi);
-  if (!table) return null;
-  const pixels = lookUp(table, image.getPixelData());
-  replace(image, pixels);
-  if (voi) return { lower: 0, upper: 2 ** voi.bits - 1 };
-  if (header?.WindowCenter !== undefined) return null;
-  return { lower: image.minPixelValue, upper: image.maxPixelValue };
+  if (table) replace(image, lookUp(table, image.getPixelData()));
+  return voi && { lower: 0, upper: 2 ** voi.bits - 1 };
 }
 
 function tableOf(item: Item | undefined, isSigned: boolean): Table | null {

@@ -211,16 +211,66 @@ TABLES = {
 }
 
 
-def banded(**tags):
+DARK = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
+NO_WINDOW = {"WindowCenter": None, "WindowWidth": None}
+GREYS = {
+    "no window, and outliers": {**NO_WINDOW, "outlier": 65000},
+    "no window, MONOCHROME1": {**NO_WINDOW, **DARK, "outlier": 65000},
+    "a modality LUT and no window": {
+        **NO_WINDOW,
+        "ModalityLUTSequence": lut(curve(0.5, 4096, 16), 0, 16),
+    },
+    "a window that misses the picture": {"WindowCenter": 50000, "WindowWidth": 100},
+    "a window that shows padding alone": {
+        **{"WindowCenter": 50000, "WindowWidth": 100},
+        "PixelPaddingValue": 4095,
+    },
+    "a window without width": {"WindowCenter": 2000, "WindowWidth": 0},
+    "several windows": {"WindowCenter": [1500, 3000], "WindowWidth": [1000, 50]},
+    "LINEAR_EXACT": {"VOILUTFunction": "LINEAR_EXACT", "WindowWidth": 9},
+    "SIGMOID": {"VOILUTFunction": "SIGMOID", "WindowWidth": 1500},
+    "INVERSE of MONOCHROME2": {"PresentationLUTShape": "INVERSE"},
+    "INVERSE and no window": {**NO_WINDOW, "PresentationLUTShape": "INVERSE"},
+    "padding that is brightest": {"PixelPaddingValue": 4095},
+    "padding in the middle, no window": {**NO_WINDOW, "PixelPaddingValue": 1489},
+    "padding of MONOCHROME1": {**DARK, "PixelPaddingValue": 0},
+    "a range of padding": {
+        **NO_WINDOW,
+        "PixelPaddingValue": 3350,
+        "PixelPaddingRangeLimit": 4095,
+    },
+    "padding before a slope": {
+        "PixelPaddingValue": 4095,
+        "RescaleSlope": 0.5,
+        "RescaleIntercept": -100,
+        "WindowCenter": 900,
+        "WindowWidth": 2000,
+    },
+    "padding before a VOI LUT": {
+        "PixelPaddingValue": 4095,
+        "VOILUTSequence": lut(curve(2, 4096, 12), 0, 12),
+    },
+    "negative padding": {**NO_WINDOW, "signed": True, "PixelPaddingValue": -2048},
+}
+
+
+def banded(*, outlier=0, signed=False, **tags):
     """Upright bands of rising stored value."""
     ds = landmark_dx(480, 480)
     pixels = np.repeat(STEPS, 40)[None].repeat(480, axis=0)
-    ds.set_pixel_data(pixels, "MONOCHROME2", 12, generate_instance_uid=False)
+    if outlier:
+        pixels[:10, :10] = outlier
+    if signed:
+        pixels = pixels.astype(np.int16) - 2048
+    bits = 16 if outlier else 12
+    ds.set_pixel_data(pixels, "MONOCHROME2", bits, generate_instance_uid=False)
     if "ModalityLUTSequence" in tags:
         del ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType
         tags["ModalityLUTSequence"][0].ModalityLUTType = "US"
     for keyword, value in tags.items():
         setattr(ds, keyword, value)
+        if value is None:
+            delattr(ds, keyword)
     return ds
 
 
@@ -233,10 +283,16 @@ def drawn(page):
     return [int(picture[row, round(a * (40 * i + 20) + e), 0]) for i in range(12)]
 
 
+def given(ds):
+    """The greys of the bands as the model is given them."""
+    words = ds.pixel_array.view(np.uint16)
+    return grayscale.display(words, ds)[240, 20::40].astype(int)
+
+
 @pytest.mark.parametrize("tags", TABLES.values(), ids=TABLES)
 def test_tables_draw_the_greys_that_the_model_is_given(page, sign_in, scene, tags):
     ds = banded(**tags)
-    wanted = grayscale.display(ds.pixel_array, ds)[240, 20::40].astype(int)
+    wanted = given(ds)
     study = scene.push(ds)
     sign_in()
     open_study(page, study)
@@ -245,6 +301,24 @@ def test_tables_draw_the_greys_that_the_model_is_given(page, sign_in, scene, tag
         assert np.abs(np.array(drawn(page)) - wanted).max() <= 2, (drawn(page), wanted)
         page.keyboard.press("r")  # once more, from cornerstone's cache
         ready(page)
+
+
+def test_people_see_first_the_greys_that_the_model_is_given(page, sign_in, scene):
+    """Padding, INVERSE, and what has no window that shows it."""
+    sign_in()
+    wrong = {}
+    for number, (name, tags) in enumerate(GREYS.items()):
+        ds = banded(**tags)
+        ds.StudyInstanceUID = f"1.2.3.5.{number}"
+        ds.SeriesInstanceUID = f"1.2.3.5.{number}.1"
+        ds.SOPInstanceUID = f"1.2.3.5.{number}.1.1"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        open_study(page, scene.push(ds))
+        page.wait_for_timeout(200)
+        wanted, seen = given(ds), np.array(drawn(page))
+        if np.abs(seen - wanted).max() > 2:
+            wrong[name] = f"{seen.tolist()} is not {wanted.tolist()}"
+    assert not wrong
 
 
 def test_dragging_the_mouse_changes_the_window(page, sign_in, scene):

@@ -183,3 +183,12 @@ def test_without_a_window_a_few_hot_pixels_do_not_darken_the_rest():
 )
 def test_a_window_that_shows_nothing_is_disregarded(window):
     assert (display(PIXELS, header(**window)) == display(PIXELS, header())).all()
+
+
+def test_padding_makes_no_picture_of_a_window_that_shows_nothing():
+    ds = header(WindowCenter=50000, WindowWidth=100, PixelPaddingValue=0)
+    padded = PIXELS.copy()
+    padded[:20] = 0
+    found = display(padded, ds)
+    assert (found[:20] == 0).all()
+    assert len(np.unique(found[20:])) > 200
