@@ -18,7 +18,7 @@ from clinic.pacs import Pacs, PacsUnavailable
 from inference import artifact
 from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
-from search import card, contest, data, exam, run, samples, supernets
+from search import aggregation, contest, data, exam, run, supernets
 from search.ablation import Bench
 from search.findings import findings, table
 from search.parts import Parts
@@ -31,6 +31,7 @@ AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
 OFTEN = 1.0  # seconds between two beats
 SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
 
+Table = tuple[list[dict[str, object]], str]  # as JSON, and to be read
 log = logging.getLogger(__name__)
 
 
@@ -226,28 +227,13 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
     compared: dict[str, object] = {"candidate": both}
     if incumbent:
         folder = Path(settings.MODEL_ROOT, incumbent.folder)
-        compared |= _measured(folder, images, room / "work")
+        compared |= contest.incumbent(folder, images, room / "work")
         compared["incumbent_digest"] = incumbent.digest
     diary.say(f"registering {verdict.digest}", step="registering")
     with transaction.atomic():
         candidate = registry.register(folder=verdict.folder, by=job.by)
         jobs.finish(job=job, candidate=candidate, compared=compared)
     shutil.rmtree(room / "work", ignore_errors=True)  # views and checkpoint
-
-
-def _measured(model: Path, images: Path, work: Path) -> dict[str, object]:
-    """How a model does on the holdout of `images`, by its own threshold.
-
-    holdout: as in a card (see search.holdout), for the gate to judge by.
-    """
-    spec, test = artifact.load_spec(model), Parts.of(data.examples(images)).test
-    network = artifact.load_network(model)
-    views, _ = samples.prepare(test, spec.recipe, work)
-    judged = run.judge(network, views, test, spec.recipe)
-    holdout = card.measured(network, spec, judged)["holdout"]
-    by_study, by_image = card.by_study(judged, spec), run.assess(judged, spec)
-    both = {"by_study": asdict(by_study), "by_image": asdict(by_image)}
-    return {"incumbent": both, "holdout": holdout}
 
 
 @contextmanager
@@ -275,9 +261,7 @@ def _failed(job: Job, reason: str) -> None:
         log.info("job %d was taken away before it failed: %s", job.pk, reason)
 
 
-def compare(
-    *, folders: Sequence[Path], images: Path
-) -> tuple[list[dict[str, object]], str]:
+def compare(*, folders: Sequence[Path], images: Path) -> Table:
     """Artifacts on the test part of `images`: as JSON, and as a table to read."""
     work = Path(settings.DATA_ROOT, "training")
     rows = list(contest.rows(folders, images, work))
@@ -286,7 +270,7 @@ def compare(
 
 def ablation(
     *, names: Sequence[str], seeds: Sequence[int], images: Path, published: Path
-) -> tuple[list[dict[str, object]], str]:
+) -> Table:
     """Ways of training (all if none is named): as JSON, and as a table to read.
 
     ValueError where a name is not one of them.
@@ -297,3 +281,11 @@ def ablation(
         raise ValueError(f"no row {', '.join(unknown)}: {', '.join(bench.rows)}")
     found = list(findings(bench, names or list(bench.rows), seeds))
     return [finding.to_json() for finding in found], table(found)
+
+
+def aggregations(
+    *, folders: Sequence[Path], images: Path, seeds: Sequence[int]
+) -> Table:
+    """Ways from images to a study, of each artifact: as JSON, and as a table."""
+    work = Path(settings.DATA_ROOT, "training")
+    return aggregation.measured(folders, images, work, seeds)

@@ -6,9 +6,12 @@ by p is sorted by how near each study is to being flagged.
 """
 
 from collections.abc import Callable, Sequence
-from math import prod
+from dataclasses import dataclass
+from math import log, prod, tanh
 from statistics import fmean
 from typing import NamedTuple
+
+SURE = 1e-6  # nearer to 0 or 1 than this a probability has no logit
 
 
 class Evidence(NamedTuple):
@@ -63,6 +66,38 @@ def noisy_or(probabilities: Sequence[float], threshold: float) -> Evidence:
     missed = prod(1 - p for p in sorted(probabilities))
     together = max(1 - missed, max(probabilities))  # never lost to rounding
     return Evidence(together, alo(probabilities, threshold).voted)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A logistic function of the largest logit, the mean logit and the logarithm of
+    how many images there are; what each weighs has been fitted to studies.
+
+    A study never gets less suspicious because an image does (ValueError if it could).
+    """
+
+    largest: float
+    mean: float
+    count: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        if min(self.largest, self.mean) < 0:
+            raise ValueError("a more suspicious image would make the study less so")
+
+    def __call__(self, probabilities: Sequence[float], threshold: float) -> Evidence:
+        largest, mean, count = told(probabilities)
+        logit = self.largest * largest + self.mean * mean + self.count * count
+        together = (1 + tanh((logit + self.bias) / 2)) / 2
+        highest = max(probabilities)
+        return Evidence(together, _where(probabilities, lambda p: p == highest))
+
+
+def told(probabilities: Sequence[float]) -> tuple[float, float, float]:
+    """What `Learned` looks at: largest logit, mean logit, logarithm of the number."""
+    kept = [min(max(p, SURE), 1 - SURE) for p in probabilities]
+    logits = sorted(log(p / (1 - p)) for p in kept)
+    return logits[-1], fmean(logits), log(len(logits))
 
 
 AGGREGATIONS: dict[str, Aggregation] = {

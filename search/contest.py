@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from inference import artifact
 from inference.artifact import Spec
-from search import data
+from search import card, data
 from search.card import Judged, by_study, milliseconds
 from search.evaluate import Interval, Report
 from search.parts import Parts
@@ -61,6 +61,21 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
             madds=madds(network, (1, 1, spec.recipe.height, spec.recipe.width)),
             milliseconds=milliseconds(network, spec),
         )
+
+
+def incumbent(folder: Path, images: Path, work: Path) -> dict[str, object]:
+    """How the model in service does on the test part, by its own threshold.
+
+    holdout: as in a card (see search.holdout), for the gate to judge by.
+    """
+    spec, network = artifact.load_spec(folder), artifact.load_network(folder)
+    test = Parts.of(data.examples(images)).test
+    views, _ = prepare(test, spec.recipe, work)
+    judged = judge(network, views, test, spec.recipe)
+    holdout = card.measured(network, spec, judged)["holdout"]
+    study, image = by_study(judged, spec), assess(judged, spec)
+    both = {"by_study": asdict(study), "by_image": asdict(image)}
+    return {"incumbent": both, "holdout": holdout}
 
 
 def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:

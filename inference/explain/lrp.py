@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from inference.explain.rules import Rule, Weighted, alpha1beta0, box, epsilon, gamma
+from inference.networks.aggregator import Strongest
 from inference.networks.gate import Gate
 from inference.networks.mobilenet import Grey
 from inference.networks.resnet import Add
 
-POOLS = nn.MaxPool2d, nn.AdaptiveAvgPool2d
+POOLS = nn.MaxPool2d, nn.AdaptiveAvgPool2d, Strongest
 RIGHT_AS_THEY_ARE = nn.ReLU, *POOLS, Add, Grey, nn.Flatten, nn.Dropout, nn.Identity
 GATING_THEMSELVES = {nn.Hardswish: nn.Hardsigmoid}  # x -> x * what it looks up
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from inference.networks.aggregator import Aggregator
 from inference.networks.committee import Committee
 from inference.networks.mobilenet import MobileNet
 from inference.networks.residual_attention import ResidualAttention
@@ -25,6 +26,7 @@ from inference.networks.rx import Rx
 from inference.networks.squeezenet import SqueezeNet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "aggregator": lambda view: Aggregator(build(Arch(*view))),
     "committee": Committee,
     "mobilenet": MobileNet,
     "residual_attention": ResidualAttention,
@@ -68,6 +70,7 @@ ARCHS = {
     "rx-large": Arch(
         "rx", (("pool_every", 2), ("widths", (16, 32, 32, 64, 64, 128, 128, 256)))
     ),
+    "aggregator": Arch("aggregator", (("view", ("rx", ())),)),
 }
 
 

@@ -25,7 +25,10 @@ LOOKING = {
     "mobilenet": ARCHS["mobilenet-small"],
     "committee": Arch("committee", (("attention", 0.5), ("members", 2))),
 }
-SMALL = PLAIN | LOOKING
+TOGETHER = {
+    "aggregator": Arch("aggregator", (("view", ("rx", PLAIN["rx"].options)),)),
+}
+SMALL = PLAIN | LOOKING | TOGETHER
 assert {arch.family for arch in SMALL.values()} == NETWORKS.keys(), "name one of each"
 
 

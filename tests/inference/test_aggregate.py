@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.aggregate import AGGREGATIONS, alo, majority, mean, noisy_or
+from inference.aggregate import (
+    AGGREGATIONS,
+    Learned,
+    alo,
+    majority,
+    mean,
+    noisy_or,
+)
 
 chances = st.floats(0, 1)
 studies = st.lists(chances, min_size=1, max_size=9)
@@ -88,3 +95,42 @@ def test_more_than_half_of_the_images_are_needed_for_a_majority(images, threshol
 )
 def test_who_voted_at_a_threshold_of_one_half(rule, images, probability, voted):
     assert rule(images, 0.5) == (probability, voted)
+
+
+# --- Learned ---------------------------------------------------------------------
+
+weights = st.floats(0, 5)
+fitted = st.builds(Learned, weights, weights, st.floats(-5, 5), st.floats(-5, 5))
+
+
+@given(fitted, studies, st.integers(0, 8), chances, chances)
+def test_a_more_suspicious_image_never_calms_a_study(rule, images, i, one, other):
+    low, high = sorted([one, other])
+    rest = images[:i] + images[i + 1 :]
+    before, after = (rule([*rest, p], 0.5).probability for p in (low, high))
+    assert before <= after + 1e-12
+
+
+@given(fitted, studies, chances)
+def test_a_learned_rule_is_one_like_the_others(rule, images, threshold):
+    evidence = rule(images, threshold)
+    assert 0 <= evidence.probability <= 1
+    assert {images[i] for i in evidence.voted} == {max(images)}
+    assert rule(images[::-1], 0.1).probability == evidence.probability
+
+
+@given(studies)
+def test_of_the_largest_logit_alone_it_is_at_least_one(images):
+    found = Learned(1.0, 0.0, 0.0, 0.0)(images, 0.5).probability
+    assert found == pytest.approx(max(images), abs=1e-5)
+
+
+def test_it_may_ask_for_more_where_there_are_more_images():
+    rule = Learned(1.0, 0.0, -1.0, 0.0)
+    assert rule([0.6, 0.6], 0.5).probability < rule([0.6], 0.5).probability
+
+
+@pytest.mark.parametrize("wrong", [(-0.1, 1.0), (1.0, -0.1)])
+def test_weights_that_would_turn_suspicion_around_are_refused(wrong):
+    with pytest.raises(ValueError, match="less so"):
+        Learned(*wrong, 0.0, 0.0)

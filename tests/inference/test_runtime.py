@@ -15,11 +15,13 @@ from inference.phantom import phantom
 from tests.inference import tiny
 
 MODELS = Path(artifact.__file__).parent / "models"
+RX = Arch("rx", (("hidden", (16,)), ("widths", (4, 8, 8, 8))))
 SMALL = {
+    "aggregator": Arch("aggregator", (("view", ("rx", RX.options)),)),
     "committee": Arch("committee", (("attention", 0.5), ("members", 2))),
     "mobilenet": ARCHS["mobilenet-small"],
     "resnet18": tiny.SPEC.arch,
-    "rx": Arch("rx", (("hidden", (16,)), ("widths", (4, 8, 8, 8)))),
+    "rx": RX,
     "residual_attention": Arch("residual_attention", (("width", 8),)),
     "squeezenet": ARCHS["squeezenet"],
 }

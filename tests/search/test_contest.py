@@ -1,6 +1,7 @@
 """Models side by side: figures that can be worked out by hand."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -51,6 +52,9 @@ def test_every_model_has_a_row_on_the_same_cases(tmp_path):
     assert [row.model for row in rows] == ["tiny-0", "tiny-1"]
     assert {row.without_metal for row in rows} == {None}  # nobody says
     assert json.dumps([row.to_json() for row in rows])
+    measured = contest.incumbent(folders[0], images, tmp_path / "work")
+    assert measured["incumbent"]["by_study"] == asdict(rows[0].study)
+    assert measured["incumbent"]["by_image"] == asdict(rows[0].instance)
     table = contest.table(rows)
     assert table.count("\n") == 3
     assert f"{rows[0].instance.accuracy.value:.3f}" in table

@@ -1,4 +1,4 @@
-"""Compare models, or ways of training, on the held-out part of a data set.
+"""Compare models, or ways of using or training them, on a held-out part of the data.
 
 No PACS and no database is needed.
 """
@@ -22,20 +22,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         whats = parser.add_subparsers(dest="what", required=True)
         models = whats.add_parser("models", help="artifacts side by side")
-        models.add_argument(
-            "folders",
-            nargs="*",
-            type=Path,
-            metavar="FOLDER",
-            help="artifacts; those that are shipped if none is named",
+        ways = whats.add_parser(
+            "aggregation",
+            help="ways from images to a study, among them an Aggregator of each seed",
         )
+        for verb in models, ways:
+            verb.add_argument(
+                "folders",
+                nargs="*",
+                type=Path,
+                metavar="FOLDER",
+                help="artifacts; those that are shipped if none is named",
+            )
         recipes = whats.add_parser(
             "recipes", help="ways of training, one question a row; hours on two cores"
         )
         recipes.add_argument(
             "rows", nargs="*", metavar="ROW", help="rows; all if none is named"
         )
-        recipes.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
         recipes.add_argument(
             "--published",
             type=Path,
@@ -43,7 +47,9 @@ class Command(BaseCommand):
             default=settings.SAMPLE_DATA / "weights" / WEIGHTS,
             help="SqueezeNet v1.0, trained on ImageNet",
         )
-        for verb in models, recipes:
+        for verb in ways, recipes:
+            verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+        for verb in models, ways, recipes:
             verb.add_argument(
                 "--images",
                 type=Path,
@@ -67,8 +73,21 @@ class Command(BaseCommand):
     ) -> tuple[list[dict[str, object]], str]:
         from clinic import training  # torch sits behind it
 
-        shipped = sorted(p.parent for p in settings.SHIPPED_MODELS.glob("*/spec.json"))
-        return training.compare(folders=folders or shipped, images=images)
+        return training.compare(folders=folders or _shipped(), images=images)
+
+    def _aggregation(
+        self,
+        *,
+        folders: Sequence[Path],
+        seeds: Sequence[int],
+        images: Path,
+        **_: object,
+    ) -> tuple[list[dict[str, object]], str]:
+        from clinic import training  # torch sits behind it
+
+        return training.aggregations(
+            folders=folders or _shipped(), images=images, seeds=seeds
+        )
 
     def _recipes(
         self,
@@ -84,3 +103,7 @@ class Command(BaseCommand):
         return training.ablation(
             names=rows, seeds=seeds, images=images, published=published
         )
+
+
+def _shipped() -> list[Path]:
+    return sorted(p.parent for p in settings.SHIPPED_MODELS.glob("*/spec.json"))
