@@ -10,8 +10,9 @@ Values = list[float | None]
 @dataclass(frozen=True)
 class Chart:
     """key: names it on its page. lines: label -> values, one for each of `x`, which
-    ascend. scatter: points without lines between them. time: x counts seconds since
-    1970, and is shown as days. beside: columns of the table that are not drawn."""
+    ascend. scatter: points without lines between them, but for the labels in `through`,
+    which are lines without points. time: x counts seconds since 1970, and is shown as
+    days. beside: columns of the table that are not drawn."""
 
     key: str
     title: str
@@ -21,6 +22,7 @@ class Chart:
     scatter: bool = False
     time: bool = False
     beside: dict[str, Values] = field(default_factory=dict)
+    through: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> dict[str, object]:
@@ -28,6 +30,7 @@ class Chart:
         shapes = {"title": self.title, "xLabel": self.x_label, "scatter": self.scatter}
         return shapes | {
             "time": self.time,
+            "through": self.through,
             "labels": [*self.lines],
             "data": [self.x, *self.lines.values()],
         }

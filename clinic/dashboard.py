@@ -17,6 +17,7 @@ from clinic.serializers import TrainingSerializer
 
 UNCHANGED, REFUSED = 204, 422
 LISTED = 100  # jobs, the newest
+TRAININGS = Job.objects.filter(kind=Job.Kind.TRAIN)
 ASKED = {"epochs": 10, "rate": "0.0001", "seed": 0}  # what the form begins with
 
 
@@ -50,7 +51,7 @@ def start(request: HttpRequest) -> HttpResponse:
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """One job, or for htmx the part of it that changes."""
     shown = get_object_or_404(
-        Job.objects.select_related("parent", "candidate", "by"), pk=pk
+        TRAININGS.select_related("parent", "candidate", "by"), pk=pk
     )
     part = "HX-Request" in request.headers
     about = {"job": shown, "chart": _curve(shown)}
@@ -63,7 +64,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def curve(request: HttpRequest, pk: int) -> HttpResponse:
     """The curve, once more epochs are done than the page has `seen`, or all are."""
-    shown = get_object_or_404(Job, pk=pk)
+    shown = get_object_or_404(TRAININGS, pk=pk)
     if shown.is_open and request.GET.get("seen") == str(len(shown.history)):
         return HttpResponse(status=UNCHANGED)
     return render(request, "_curve.html", {"job": shown, "chart": _curve(shown)})
@@ -99,7 +100,7 @@ def _told(
     request: HttpRequest, pk: int, verb: Callable[..., Job], words: str
 ) -> HttpResponse:
     try:
-        verb(job=get_object_or_404(Job, pk=pk), by=request.user)
+        verb(job=get_object_or_404(TRAININGS, pk=pk), by=request.user)
         messages.success(request, f"Job {pk} {words}.")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))

@@ -158,11 +158,12 @@ def cancel(*, job: Job, by: AbstractBaseUser) -> Job:
 
 @transaction.atomic
 def resume(*, job: Job, by: AbstractBaseUser) -> Job:
-    """Have a cancelled or failed job go on from its last whole epoch."""
+    """Have a paused, cancelled or failed job go on where it was; a training, from its
+    last whole epoch."""
     job = Job.objects.select_for_update().get(pk=job.pk)
-    if job.state not in (State.CANCELLED, State.FAILED):
+    if job.state not in (State.PAUSED, State.CANCELLED, State.FAILED):
         raise ValidationError(
-            f"Only a cancelled or failed job can go on; this one is "
+            f"Only a paused, cancelled or failed job can go on; this one is "
             f"{job.get_state_display()}."
         )
     if job.cleared:

@@ -83,6 +83,20 @@ def begin(*, job: Job) -> None:
         job.save(update_fields=["state"])
 
 
+@transaction.atomic
+def pause(*, job: Job, by: AbstractBaseUser) -> Job:
+    """Begin no further trial until it is resumed; those that run come to their end,
+    and another search may take its turn."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if job.state not in (Job.State.QUEUED, Job.State.RUNNING):
+        words = f"Only what waits or runs can pause; this is {job.get_state_display()}."
+        raise ValidationError(words)
+    job.state = Job.State.PAUSED
+    job.save(update_fields=["state"])
+    audit.record("search.paused", job, by)
+    return job
+
+
 def proceed(*, trial: Trial) -> None:
     """A trial has ended: tell the strategy, ask for the next. Within the transaction
     that ended it, its job locked."""

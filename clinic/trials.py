@@ -169,12 +169,13 @@ def _failed(trial: Trial, reason: str) -> None:
 
 
 def _mine(trial: Trial):
-    """The row, while this worker holds it and its search goes on."""
+    """The row, while this worker holds it and its search was not ended. One that is
+    paused begins nothing new."""
     return Trial.objects.filter(
         pk=trial.pk,
         state=State.RUNNING,
         holder=trial.holder,
-        job__in=Job.objects.filter(state=Job.State.RUNNING),
+        job__in=Job.objects.filter(state__in=Job.OPEN),
     )
 
 

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from clinic import api, dashboard, versions, views
+from clinic import api, dashboard, search_pages, versions, views
 from clinic.permissions import ANYONE, roles
 from clinic.signin import SignIn
 
@@ -27,6 +27,12 @@ urlpatterns = [
     path("jobs/<int:pk>/cancel/", dashboard.cancel, name="job-cancel"),
     path("jobs/<int:pk>/resume/", dashboard.resume, name="job-resume"),
     path("jobs/<int:pk>/clear/", dashboard.clear, name="job-clear"),
+    path("searches/", search_pages.search_list, name="searches"),
+    path("searches/<int:pk>/", search_pages.search, name="search"),
+    path("searches/<int:pk>/figures/", search_pages.figures, name="search-figures"),
+    path("searches/<int:pk>/pause/", search_pages.pause, name="search-pause"),
+    path("searches/<int:pk>/resume/", search_pages.resume, name="search-resume"),
+    path("searches/<int:pk>/cancel/", search_pages.cancel, name="search-cancel"),
     path("monitoring/", dashboard.monitor, name="monitoring"),
     path("system/pacs/", views.pacs_health, name="pacs-health"),
     path("models/", versions.models, name="models"),

@@ -36,9 +36,12 @@ class Job(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued", "waiting for the training worker"
         RUNNING = "running", "running"
+        PAUSED = "paused", "paused"
         DONE = "done", "done"
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
+
+    OPEN = (State.QUEUED, State.RUNNING, State.PAUSED)
 
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.TRAIN)
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
@@ -83,7 +86,8 @@ class Job(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     state__in=["queued", "running", "done", "failed", "cancelled"]
-                ),
+                )
+                | Q(kind="search", state="paused"),
                 name="job_state",
             ),
             models.CheckConstraint(
@@ -103,7 +107,8 @@ class Job(models.Model):
                 name="failed_job_has_a_reason",
             ),
             models.CheckConstraint(
-                condition=Q(cleared=None) | ~Q(state__in=["queued", "running"]),
+                condition=Q(cleared=None)
+                | ~Q(state__in=["queued", "running", "paused"]),
                 name="open_job_has_its_files",
             ),
             models.CheckConstraint(
@@ -123,4 +128,4 @@ class Job(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return self.state in (self.State.QUEUED, self.State.RUNNING)
+        return self.state in self.OPEN

@@ -93,6 +93,22 @@ def short(value: float | None) -> str:
 
 
 @register.filter
+def millions(value: float) -> str:
+    """To three digits: 595.2 million are "595", 1.94 million "1.94"."""
+    found = value / 1e6
+    return f"{found:.0f}" if found >= 100 else f"{found:.3g}"
+
+
+@register.filter
+def span(seconds: float) -> str:
+    """How long, as precise as anybody can know: "40 s", "12 min", "3.5 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+@register.filter
 def signed(value: float) -> str:
     """A difference: +0.012, −0.003."""
     return f"{value:+.3f}".replace("-", "−")

@@ -8,6 +8,7 @@ interface Drawn {
   xLabel: string;
   scatter: boolean;
   time: boolean;
+  through: string[];
   labels: string[];
   data: (number | null)[][];
 }
@@ -55,7 +56,9 @@ function draw(figure: HTMLElement): void {
     axes: [{ ...axis(drawn.xLabel), ...steps(drawn) }, axis()],
     series: [
       { label: drawn.xLabel },
-      ...drawn.labels.map((label, at) => series(label, at, drawn.scatter)),
+      ...drawn.labels.map((label, at) =>
+        series(label, at, drawn.scatter && !drawn.through.includes(label)),
+      ),
     ],
     legend: { live: false },
   };

@@ -131,7 +131,7 @@ def test_a_job_is_cancelled_and_resumed(steward, administrator):
         job.refresh_from_db()
         assert job.state == state
     refused = steward.post(f"/jobs/{job.pk}/resume/", follow=True)
-    assert "Only a cancelled or failed job can go on" in text(refused)
+    assert "Only a paused, cancelled or failed job can go on" in text(refused)
 
 
 def test_a_job_that_ended_asks_for_nothing_more(steward, administrator):

@@ -142,7 +142,7 @@ def test_cancelling_takes_the_job_from_its_worker_at_the_next_beat(job, administ
 
 
 def test_what_was_cancelled_or_failed_can_go_on(job, administrator):
-    with pytest.raises(ValidationError, match="Only a cancelled or failed"):
+    with pytest.raises(ValidationError, match="Only a paused, cancelled or failed"):
         jobs.resume(job=job, by=administrator)
     jobs.cancel(job=job, by=administrator)
     jobs.resume(job=job, by=administrator)

@@ -10,7 +10,7 @@ from clinic.trials import Outcome
 from search.hardware import every_piece
 from search.spaces import SPACES
 from search.strategies import STRATEGIES
-from tests.clinic.factories import make_model, make_search
+from tests.clinic.factories import make_job, make_model, make_search
 from tests.search.strategies.letters import Letters, cost, fitness
 
 pytestmark = pytest.mark.django_db
@@ -205,6 +205,49 @@ def test_cancelled_and_resumed_it_goes_on_where_it_was(administrator, letters):
     assert again.attempts == 1
     job.refresh_from_db()
     assert (job.state, job.asked) == ("running", before)
+
+
+def test_paused_it_begins_nothing_and_what_runs_comes_to_its_end(
+    administrator, letters
+):
+    job = make(administrator)
+    first, second = waiting(job)
+    held = trials.claim(pk=first.pk)
+    search.pause(job=job, by=administrator)
+    assert trials.claim(pk=second.pk) is None
+    trials.beat(trial=held, done=0.5)
+    trials.finish(trial=held, outcome=Outcome([1.0]))
+    assert not Trial.objects.due().exists()
+    assert numbers(waiting(job)) == [1, 2]
+    other = make(administrator)
+    end(waiting(other)[0], letters)  # its turn meanwhile
+    jobs.cancel(job=other, by=administrator)
+    jobs.resume(job=job, by=administrator)
+    assert numbers(Trial.objects.due()) == [1, 2]
+    said = AuditEvent.objects.filter(target=f"job/{job.pk}")
+    assert {"search.paused", "job.resumed"} <= {event.action for event in said}
+
+
+def test_a_trial_that_runs_on_while_its_search_is_resumed_is_not_lost(administrator):
+    job = make(administrator)
+    held = trials.claim(pk=waiting(job)[0].pk)
+    search.pause(job=job, by=administrator)
+    jobs.resume(job=job, by=administrator)
+    trials.finish(trial=held, outcome=Outcome([1.0]))
+    assert job.trials.get(pk=held.pk).state == "done"
+
+
+@pytest.mark.parametrize("state", ["paused", "cancelled"])
+def test_only_what_waits_or_runs_can_pause(administrator, state):
+    job = make(administrator)
+    Job.objects.update(state=state)
+    with pytest.raises(ValidationError, match=f"this is {state}"):
+        search.pause(job=job, by=administrator)
+
+
+def test_a_training_cannot_pause(administrator):
+    with pytest.raises(IntegrityError, match="job_state"), transaction.atomic():
+        make_job(by=administrator, state="paused")
 
 
 @pytest.mark.parametrize(

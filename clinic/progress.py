@@ -1,0 +1,208 @@
+"""How far a search is, from its rows alone: what its page and its API tell of it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from functools import lru_cache
+from itertools import accumulate
+from statistics import median
+
+from clinic.charts import Chart, figure
+from clinic.models import AuditEvent, Job, ModelVersion, Trial
+from search.hardware import Table
+from search.spaces import SPACES
+from search.strategies import Answer, front
+
+LOGGED = 200  # lines
+STAMP, STAMPED = "%Y-%m-%d %H:%M:%S", 19  # as in clinic.jobs' log; characters
+MILLION = 1e6
+COSTS = {
+    "parameters": "parameters (million)",
+    "madds": "multiply-adds (million)",
+    "latency": "predicted latency (ms)",
+}
+TOLD = {  # of an audit event: its sentence
+    "search.started": "started: {strategy} on {space}, {budget} trials",
+    "search.paused": "paused",
+    "search.failed": "failed: {reason}",
+    "search.done": "done: model {digest}",
+    "job.claimed": "the model is being made, attempt {attempt}, on {machine}",
+    "job.resumed": "resumed",
+    "job.cancelled": "cancelled",
+    "job.failed": "failed: {reason}",
+    "trial.claimed": "trial {trial} begun, attempt {attempt}, on {machine}",
+    "trial.done": "trial {trial} done: {values}",
+    "trial.set_aside": "trial {trial} set aside: {reason}",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial and what its architecture costs: those of COSTS that are known."""
+
+    trial: Trial
+    costs: Mapping[str, float]
+
+    @property
+    def score(self) -> float | None:
+        return figure(self.trial.values[0]) if self.trial.values else None
+
+    @property
+    def is_final(self) -> bool:
+        return self.trial.stage == Trial.Stage.FINAL
+
+
+def rows(job: Job) -> list[Row]:
+    """Every trial in the order of asking. One query."""
+    said = job.parameters
+    table = Table.from_json(said["latency"]) if said["latency"] else None
+    return [
+        Row(trial, _costs(said, trial.architecture, table))
+        for trial in job.trials.order_by("number")
+    ]
+
+
+def state_of(rows: Sequence[Row]) -> str:
+    """Changes whenever the charts do."""
+    return "-".join(str(len(found)) for found in (rows, _scored(rows)))
+
+
+def charts(job: Job, rows: Sequence[Row]) -> list[Chart]:
+    """FractNet's two figures, the second once for every cost that is known."""
+    known = {name for row in rows for name in row.costs}
+    return [_over_trials(job, rows)] + [
+        _against(rows, cost) for cost in COSTS if cost in known
+    ]
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """Of those trained at length, or of all if none was: what becomes the model."""
+    scored = _scored(rows)
+    finals = [row for row in scored if row.is_final]
+    return max(finals or scored, key=lambda row: row.trial.values, default=None)
+
+
+def incumbent(model: ModelVersion) -> float | None:
+    """AUROC by image of the model in service on validation, as its card says."""
+    told = model.card.get("validation")
+    auroc = told.get("auroc") if isinstance(told, Mapping) else None
+    return figure(auroc.get("value")) if isinstance(auroc, Mapping) else None
+
+
+def seconds_left(job: Job, rows: Sequence[Row]) -> float | None:
+    """By the median of the trials so far, shared by all workers; None: unknown.
+
+    Where none was trained at length yet, that takes as much longer as it has epochs.
+    """
+    spent = {
+        final: [r.trial.seconds for r in _scored(rows) if r.is_final is final]
+        for final in (False, True)
+    }
+    if not spent[False]:
+        return None
+    said, terms = job.parameters, job.parameters["evaluation"]
+    each = median(spent[False])
+    longer = terms.get("final_epochs", 1) / terms.get("epochs", 1)
+    each_final = median(spent[True]) if spent[True] else each * longer
+    left = each * _shares_left(rows, said["budget"], final=False)
+    left += each_final * _shares_left(rows, said["finals"], final=True)
+    return left / said["workers"]
+
+
+def log(job: Job) -> str:
+    """The last lines: what befell it and its trials, and what its worker said."""
+    events = AuditEvent.objects.filter(target=f"job/{job.pk}").order_by("-pk")
+    lines = [_line(event) for event in reversed(events[:LOGGED])]
+    lines = sorted(lines + job.log.splitlines(), key=lambda line: line[:STAMPED])
+    return "\n".join(lines[-LOGGED:])
+
+
+def _line(event: AuditEvent) -> str:
+    said = TOLD.get(event.action, event.action)
+    return f"{event.at.astimezone(UTC):{STAMP}} {said.format_map(_Said(event.detail))}"
+
+
+class _Said(dict):
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def _shares_left(rows: Iterable[Row], wanted: int, *, final: bool) -> float:
+    """Trials, parts of one counted, of `wanted`."""
+    found = [row.trial for row in rows if row.is_final is final]
+    return wanted - sum(trial.done if trial.is_open else 1 for trial in found)
+
+
+def _scored(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.score is not None]
+
+
+def _over_trials(job: Job, rows: Sequence[Row]) -> Chart:
+    """In the order of asking, which is not quite that of the answers."""
+    scored = _scored(rows)
+    seen = [row.score for row in scored if not row.is_final]
+    # Those trained at length come after all candidates.
+    beyond = [None] * (len(scored) - len(seen))
+    lines = {
+        "candidate": seen + beyond,
+        "best so far": [*accumulate(seen, max), *beyond],
+    }
+    if any(row.is_final for row in scored):
+        lines["trained at length"] = [
+            row.score if row.is_final else None for row in scored
+        ]
+    through = ["best so far"]
+    if (served := incumbent(job.parent)) is not None:
+        name = f"{job.parent.name}, on validation by its card"
+        lines[name] = [served] * len(scored)
+        through.append(name)
+    numbers = [row.trial.number for row in scored]
+    title = "Score over trials"
+    return Chart("trials", title, "trial", numbers, lines, True, through=(*through,))
+
+
+def _against(rows: Sequence[Row], cost: str) -> Chart:
+    """Candidates by cost; the front: no other scores as well and costs less."""
+    unit = 1 if cost == "latency" else MILLION
+    candidates = [row for row in _scored(rows) if not row.is_final]
+    points = sorted(
+        (row.costs[cost] / unit, row.score, row.trial.number) for row in candidates
+    )
+    answers = [Answer(place, (s, -c)) for place, (c, s, _) in enumerate(points)]
+    first = {answer.architecture for answer in front(answers)}
+    scores = [score for _, score, _ in points]
+    lines = {
+        "candidate": scores,
+        "Pareto front": [s if n in first else None for n, s in enumerate(scores)],
+    }
+    return Chart(
+        cost,
+        f"Score against {COSTS[cost].split(' (')[0]}",
+        COSTS[cost],
+        [value for value, _, _ in points],
+        lines,
+        True,
+        through=("Pareto front",),
+        beside={"trial": [number for _, _, number in points]},
+    )
+
+
+def _costs(
+    said: Mapping[str, object], architecture: object, table: Table | None
+) -> dict[str, float]:
+    written = json.dumps(architecture, sort_keys=True)
+    parameters, madds = _counted(said["space"], written, *said["size"])
+    found = {"parameters": parameters, "madds": madds}
+    if table:
+        space = SPACES[said["space"]]
+        found["latency"] = table.predict(space.from_json(architecture))
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def _counted(space: str, written: str, height: int, width: int) -> tuple[int, int]:
+    """Parameters and multiply-adds: milliseconds each, and asked every two seconds."""
+    known = SPACES[space]
+    architecture = known.from_json(json.loads(written))
+    return known.parameters(architecture), known.madds(architecture, height, width)

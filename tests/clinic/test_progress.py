@@ -1,0 +1,140 @@
+"""What the rows of a search tell: scores, front, time left, log."""
+
+import pytest
+
+from clinic import jobs, progress, search, trials
+from clinic.models import Trial
+from clinic.trials import Outcome
+from search.hardware import every_piece
+from search.spaces import SPACES
+from tests.clinic.factories import make_model, make_search
+
+pytestmark = pytest.mark.django_db
+
+
+def end(job, *scores, seconds=10.0):
+    """The trials that wait, one a score, in their order."""
+    for score in scores:
+        held = trials.claim(pk=job.trials.filter(state="queued").first().pk)
+        trials.beat(trial=held, done=0.9, worked=seconds)
+        trials.finish(trial=held, outcome=Outcome([score]))
+
+
+@pytest.fixture
+def job(administrator):
+    return make_search(administrator, workers=1, seed=3)
+
+
+def lines(chart):
+    return chart.lines
+
+
+def test_scores_stand_over_their_trials_beside_the_best_so_far(job):
+    end(job, 0.6, 0.5, 0.8)
+    chart = progress.charts(job, progress.rows(job))[0]
+    assert chart.x == [0, 1, 2]
+    assert chart.lines["candidate"] == [0.6, 0.5, 0.8]
+    assert chart.lines["best so far"] == [0.6, 0.6, 0.8]
+    assert chart.through == ("best so far",)
+
+
+def test_the_line_of_the_incumbent_is_what_its_card_says(job):
+    job.parent.card["validation"] = {"auroc": {"value": 0.71}}
+    end(job, 0.6, 0.5)
+    chart = progress.charts(job, progress.rows(job))[0]
+    label = "tester, on validation by its card"
+    assert chart.lines[label] == [0.71, 0.71]
+    assert label in chart.through
+
+
+@pytest.mark.parametrize("card", [{}, {"validation": 3}, {"validation": {"auroc": 1}}])
+def test_a_card_that_does_not_say_draws_no_line(card):
+    model = make_model()
+    model.card = card
+    assert progress.incumbent(model) is None
+
+
+def test_those_trained_at_length_are_told_apart_and_one_of_them_is_best(job):
+    end(job, 0.6, 0.5, 0.8, 0.7, 0.75, 0.72)
+    rows = progress.rows(job)
+    chart = progress.charts(job, rows)[0]
+    assert chart.lines["trained at length"] == [None] * 4 + [0.75, 0.72]
+    assert chart.lines["best so far"] == [0.6, 0.6, 0.8, 0.8, None, None]
+    assert progress.best(rows).trial.number == 4
+
+
+def test_the_front_is_what_no_other_beats_in_score_and_size(administrator):
+    job = make_search(administrator, workers=4, budget=4, strategy="random")
+    rows = progress.rows(job)
+    by_size = sorted(rows, key=lambda row: row.costs["parameters"])
+    score = dict(zip([r.trial.pk for r in by_size], [0.5, 0.7, 0.6, 0.9]))
+    end(job, *(score[row.trial.pk] for row in rows))
+    chart = progress.charts(job, progress.rows(job))[1]
+    assert chart.key == "parameters"
+    assert chart.x == sorted(r.costs["parameters"] / 1e6 for r in rows)
+    assert chart.lines["candidate"] == [0.5, 0.7, 0.6, 0.9]
+    assert chart.lines["Pareto front"] == [0.5, 0.7, None, 0.9]
+    assert chart.beside["trial"] == [row.trial.number for row in by_size]
+
+
+def test_costs_are_those_of_the_space(job):
+    space, row = SPACES["ofa-1.2"], progress.rows(job)[0]
+    assert row.costs == {
+        "parameters": space.parameters(space.start),
+        "madds": space.madds(space.start, 224, 224),
+    }
+
+
+def test_latency_is_told_where_a_table_is_known(administrator):
+    times = {piece.key: 1.0 for piece in every_piece("ofa-1.2", 96, 64)}
+    table = {"space": "ofa-1.2", "height": 96, "width": 64, "times": times}
+    table |= {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
+    job = make_search(administrator, latency=table | {"machine": {}}, workers=1)
+    end(job, 0.6)
+    rows = progress.rows(job)
+    assert rows[0].costs["latency"] == sum(SPACES["ofa-1.2"].start.depths) + 3
+    keys = [chart.key for chart in progress.charts(job, rows)]
+    assert keys == ["trials", "parameters", "madds", "latency"]
+
+
+def test_the_time_left_follows_from_the_trials_so_far(job):
+    assert progress.seconds_left(job, progress.rows(job)) is None
+    terms = job.parameters["evaluation"]
+    terms |= {"epochs": 5, "final_epochs": 20}
+    end(job, 0.6, seconds=10)
+    end(job, 0.5, seconds=30)
+    end(job, 0.5, seconds=11)
+    # One candidate of the median's length, and two of four times that.
+    assert progress.seconds_left(job, progress.rows(job)) == 11 + 2 * 44
+    Trial.objects.filter(number=3).update(done=0.5)
+    assert progress.seconds_left(job, progress.rows(job)) == 5.5 + 2 * 44
+    job.parameters["workers"] = 2
+    assert progress.seconds_left(job, progress.rows(job)) == (5.5 + 2 * 44) / 2
+
+
+def test_two_at_length_are_measured_as_soon_as_one_is_done(job):
+    end(job, 0.6, 0.5, 0.5, 0.5, seconds=10)
+    end(job, 0.6, seconds=25)
+    assert progress.seconds_left(job, progress.rows(job)) == 25
+
+
+def test_the_state_changes_with_every_answer(job):
+    before = progress.state_of(progress.rows(job))
+    end(job, 0.6)
+    assert progress.state_of(progress.rows(job)) != before
+
+
+def test_the_log_tells_what_befell_it_in_order(job, administrator):
+    end(job, 0.6)
+    held = trials.claim(pk=job.trials.get(state="queued").pk)
+    trials.fail(trial=held, reason="No luck.")
+    search.pause(job=job, by=administrator)
+    jobs.resume(job=job, by=administrator)
+    Trial.objects.filter(pk=held.pk).update(attempts=1, due_at=held.created)
+    trials.fail(trial=trials.claim(pk=held.pk), reason="None at all.")
+    told = [line.split(" ", 2)[2] for line in progress.log(job).splitlines()]
+    assert told[0] == "started: evolution on ofa-1.2, 4 trials"
+    assert told[1].startswith("trial 0 begun, attempt 1, on ")
+    assert told[2] == "trial 0 done: [0.6]"
+    assert told[-1] == "trial 1 set aside: None at all."
+    assert told.index("paused") < told.index("resumed")
