@@ -15,9 +15,12 @@ from django.http import (
 )
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import condition, require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
 
 from clinic import registry
+from clinic.api_schema import ModelAnswer, ModelList, StudyAnswer
 from clinic.models import Instance, ModelVersion, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
 from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
@@ -41,8 +44,9 @@ def _etag(request: HttpRequest, pk: int) -> str:
 
 @roles(RADIOLOGIST, ADMINISTRATOR)
 @for_scripts
-@require_safe
 @condition(etag_func=_etag)
+@extend_schema(responses=StudyAnswer)
+@api_view(["GET"])
 def study(request: HttpRequest, pk: int) -> HttpResponse:
     """What the study page shows; 304 while nothing of it has changed."""
     return HttpResponse(_shape(request, pk), content_type="application/json")
@@ -98,7 +102,8 @@ def _remember(request: HttpRequest, study: int) -> None:
 
 @roles(ADMINISTRATOR)
 @for_scripts
-@require_safe
+@extend_schema(operation_id="models_list", responses=ModelList)
+@api_view(["GET"])
 def models(request: HttpRequest) -> HttpResponse:
     """Every model version, the newest first, without its card."""
     rows = ModelVersion.objects.order_by("-created")
@@ -107,7 +112,8 @@ def models(request: HttpRequest) -> HttpResponse:
 
 @roles(ADMINISTRATOR)
 @for_scripts
-@require_safe
+@extend_schema(responses=ModelAnswer)
+@api_view(["GET"])
 def model(request: HttpRequest, pk: int) -> HttpResponse:
     """One, with its card and what keeps it from being promoted."""
     version = get_object_or_404(ModelVersion, pk=pk)

@@ -91,8 +91,8 @@ def pause(*, job: Job, by: AbstractBaseUser) -> Job:
     if job.state not in (Job.State.QUEUED, Job.State.RUNNING):
         words = f"Only what waits or runs can pause; this is {job.get_state_display()}."
         raise ValidationError(words)
-    job.state = Job.State.PAUSED
-    job.save(update_fields=["state"])
+    job.state, job.holder, job.lease_until = Job.State.PAUSED, "", None
+    job.save(update_fields=["state", "holder", "lease_until"])
     audit.record("search.paused", job, by)
     return job
 

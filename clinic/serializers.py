@@ -41,7 +41,7 @@ class PredictionSerializer(serializers.ModelSerializer):
     explanation_words = serializers.CharField(source="get_explanation_display")
     pointing = serializers.SerializerMethodField()
     created = serializers.DateTimeField(format=MOMENT)
-    superseded_at = serializers.DateTimeField(format=MOMENT)
+    superseded_at = serializers.DateTimeField(format=MOMENT, allow_null=True)
 
     class Meta:
         model = Prediction

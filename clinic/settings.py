@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
     "clinic",
 ]
 MIDDLEWARE = [
@@ -180,6 +181,22 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["clinic.permissions.Closed"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Osteon",
+    "DESCRIPTION": "Studies, models and searches, for scripts that are signed in.",
+    "VERSION": "1",
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "clinic.models.Job.State",
+        "ModelStage": "clinic.models.ModelVersion.Stage",
+        "PredictionState": "clinic.models.Prediction.State",
+        "StudyState": "clinic.models.Study.State",
+        "TrialStage": "clinic.models.Trial.Stage",
+        "TrialState": "clinic.models.Trial.State",
+    },
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["clinic.permissions.Closed"],
 }
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

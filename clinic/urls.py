@@ -2,9 +2,10 @@
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
 
-from clinic import api, dashboard, search_pages, versions, views
-from clinic.permissions import ANYONE, roles
+from clinic import api, dashboard, search_api, search_pages, versions, views
+from clinic.permissions import ADMINISTRATOR, ANYONE, for_scripts, roles
 from clinic.signin import SignIn
 
 urlpatterns = [
@@ -44,6 +45,16 @@ urlpatterns = [
     path("models/<int:pk>/rollback/", versions.rollback, name="rollback"),
     path("api/models/", api.models, name="api-models"),
     path("api/models/<int:pk>/", api.model, name="api-model"),
+    path("api/searches/", search_api.search_list, name="api-searches"),
+    path("api/searches/<int:pk>/", search_api.search, name="api-search"),
+    path("api/searches/<int:pk>/pause/", search_api.pause, name="api-search-pause"),
+    path("api/searches/<int:pk>/resume/", search_api.resume, name="api-search-resume"),
+    path("api/searches/<int:pk>/cancel/", search_api.cancel, name="api-search-cancel"),
+    path(
+        "api/schema/",
+        roles(ADMINISTRATOR)(for_scripts(SpectacularAPIView.as_view())),
+        name="api-schema",
+    ),
     path("health/", views.health, name="health"),
     path("login/", roles(ANYONE)(SignIn.as_view()), name="login"),
     path("logout/", roles(ANYONE)(LogoutView.as_view()), name="logout"),

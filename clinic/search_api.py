@@ -1,0 +1,85 @@
+"""Searches for scripts: listed, paused, resumed, cancelled, as JSON."""
+
+from collections.abc import Callable
+
+from django.core.exceptions import ValidationError
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from clinic import jobs, progress
+from clinic import search as searches
+from clinic.models import Job
+from clinic.permissions import ADMINISTRATOR, for_scripts, roles
+from clinic.search_serializers import (
+    RefusalSerializer,
+    SearchDetailSerializer,
+    SearchListSerializer,
+    SearchSerializer,
+    TrialSerializer,
+)
+
+OF_SEARCH = Job.objects.filter(kind=Job.Kind.SEARCH).select_related("by")
+REFUSED = 422
+CHANGED = {200: SearchSerializer, REFUSED: RefusalSerializer}
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(operation_id="searches_list", responses=SearchListSerializer)
+@api_view(["GET"])
+def search_list(request: Request) -> Response:
+    """Every search, the newest first."""
+    rows = OF_SEARCH.defer("log", "verdicts", "asked").order_by("-pk")
+    return Response({"searches": SearchSerializer(rows, many=True).data})
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(responses=SearchDetailSerializer)
+@api_view(["GET"])
+def search(request: Request, pk: int) -> Response:
+    """One search with its trials."""
+    job = get_object_or_404(OF_SEARCH, pk=pk)
+    rows = progress.rows(job)
+    trials = TrialSerializer([row.trial for row in rows], many=True).data
+    left = progress.seconds_left(job, rows) if job.is_open else None
+    told = SearchSerializer(job).data
+    return Response(told | {"seconds_left": left, "trials": trials})
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=None, responses=CHANGED)
+@api_view(["POST"])
+def pause(request: Request, pk: int) -> Response:
+    """Begin no further trial; those that run come to their end."""
+    return _told(request, pk, searches.pause)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=None, responses=CHANGED)
+@api_view(["POST"])
+def resume(request: Request, pk: int) -> Response:
+    """Have a paused, cancelled or failed search go on where it was."""
+    return _told(request, pk, jobs.resume)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=None, responses=CHANGED)
+@api_view(["POST"])
+def cancel(request: Request, pk: int) -> Response:
+    """End it; trials that run stop at their next beat."""
+    return _told(request, pk, jobs.cancel)
+
+
+def _told(request: Request, pk: int, verb: Callable[..., Job]) -> Response:
+    try:
+        job = verb(job=get_object_or_404(OF_SEARCH, pk=pk), by=request.user)
+    except ValidationError as error:
+        return Response({"detail": error.messages}, status=REFUSED)
+    return Response(SearchSerializer(job).data)
