@@ -167,6 +167,11 @@ def _making(card: Mapping[str, object]) -> Iterator[Fact]:
     yield "Commit", _words(card, "commit")
     yield "Seed", _number(_at(card, "plan", "seed"), NOT_STATED)
     yield "Network", _words(card, "plan", "arch", "family")
+    if isinstance(members := card.get("members"), Mapping):
+        told = (
+            f"{str(digest)[:12]} (seed {_number(s)})" for digest, s in members.items()
+        )
+        yield "The mean of", ", ".join(told)
     yield "Went on from", _words(card, "start")
     yield "Teacher", _words(card, "teacher")
     yield "Machine", _words(card, "machine")

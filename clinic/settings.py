@@ -95,7 +95,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MEDIA_ROOT = DATA_ROOT / "media"
 MODEL_ROOT = Path(os.environ.get("OSTEON_MODELS", DATA_ROOT / "models"))
 SHIPPED_MODELS = BASE_DIR / "inference" / "models"
-FIRST_MODEL = "squeezenet"  # of those: in service until another is promoted
+FIRST_MODEL = "committee"  # of those: in service until another is promoted
 
 # --- PACS --------------------------------------------------------------------
 PACS = os.environ.get("OSTEON_PACS", "embedded")  # "orthanc" or "embedded"

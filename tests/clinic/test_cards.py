@@ -69,6 +69,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
         "intended_use": "To look at.",
         "commit": "abc123",
         "plan": {"seed": 0},
+        "members": {"ab" * 32: 0, "cd" * 32: 2},
         "test": {"auroc": area, "cases": 217, "confusion": {"fn": 3}},
         "holdout": holdout(),
         "pointing": {"lrp": {"near": 0.132}, "images": 91},
@@ -78,6 +79,9 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert found["Test part by image", "AUROC"] == "0.865 (0.800 – 0.910)"
     assert found["Test part by image", "False negatives"] == "3"
     assert found["Making", "Seed"] == "0"
+    assert (
+        found["Making", "The mean of"] == "abababababab (seed 0), cdcdcdcdcdcd (seed 2)"
+    )
     judged = "Holdout by study, as the gate judges it"
     assert found[judged, "sensitivity"].startswith("1.000 (1.000 – ")
     assert found[judged, "specificity"].startswith("0.833 (0.")
@@ -128,7 +132,7 @@ def test_shipped_cards_tell_what_they_must(version, path):
 
 ODD = {"training": {"attributes": {"sex": {"groups": [3, None], "missing": "x"}}}}
 KEYS = ("parts", "test", "holdout", "plan", "data", "pointing", "limits")
-KEYS += ("calibration", "confident", "abstentions")
+KEYS += ("members", "calibration", "confident", "abstentions")
 
 
 @pytest.mark.parametrize("odd", [*HOSTILE, 3, None, [], [3], {}, {"training": 3}, ODD])
