@@ -26,7 +26,7 @@ def end(job, *scores):
 
 def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server):
     user = sign_in("administrator")
-    parent = make_model("served", digest="11" * 32)
+    parent = make_model("served")
     parent.card["validation"] = {"auroc": {"value": 0.74}}
     parent.save()
     job = make_search(user, parent=parent, budget=10, strategy="random")
@@ -55,7 +55,7 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("h2 .job-queued")).to_be_visible()
     end(job, 0.7, 0.73, 0.79, 0.81)
-    model = make_model("won", stage="candidate", digest="22" * 32)
+    model = make_model("won", stage="candidate")
     told = {"candidate": {"auroc": 0.81}, "incumbent": {"auroc": 0.74}}
     search.conclude(job=job, candidate=model, compared=told)
     expect(page.locator("#winner-title")).to_contain_text("trial 11", timeout=15_000)
