@@ -57,6 +57,12 @@ class Bracket:
     def centre(self) -> int:
         return (self.left + self.right) // 2
 
+    @property
+    def lines(self) -> list[tuple[int, str]]:
+        """(baseline, word): short, for two boxes side by side have no more room."""
+        short = self.words.replace(" channels", " ch").split(": ")
+        return [(290 + 14 * place, word) for place, word in enumerate(short)]
+
 
 @dataclass
 class Drawing:

@@ -25,9 +25,11 @@ function axis(label?: string): uPlot.Axis {
   return { label, stroke: QUIET, grid: lines, ticks: lines };
 }
 
-function series(label: string, at: number, scatter: boolean): uPlot.Series {
+function series(label: string, at: number, drawn: Drawn): uPlot.Series {
   const stroke = COLOURS[at % COLOURS.length]!;
-  if (!scatter) return { label, stroke, width: 2, spanGaps: true };
+  const line = { label, stroke, width: 2, spanGaps: true };
+  if (!drawn.scatter) return line;
+  if (drawn.through.includes(label)) return { ...line, points: { show: false } };
   const points = { show: true, size: 7, fill: stroke };
   return { label, stroke, paths: () => null, points };
 }
@@ -56,9 +58,7 @@ function draw(figure: HTMLElement): void {
     axes: [{ ...axis(drawn.xLabel), ...steps(drawn) }, axis()],
     series: [
       { label: drawn.xLabel },
-      ...drawn.labels.map((label, at) =>
-        series(label, at, drawn.scatter && !drawn.through.includes(label)),
-      ),
+      ...drawn.labels.map((label, at) => series(label, at, drawn)),
     ],
     legend: { live: false },
   };
