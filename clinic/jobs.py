@@ -4,10 +4,11 @@ The row is the claim, as with studies: whoever holds it while its lease lasts wo
 on it. A worker whose claim is gone learns so at its next beat, and stops.
 """
 
+import logging
 import os
 import platform
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 from django.conf import settings
@@ -20,11 +21,16 @@ from django.utils.crypto import get_random_string
 from clinic import audit, heartbeat, learning, tags
 from clinic.claims import lease
 from clinic.models import Job, ModelVersion
+from clinic.pacs import PacsUnavailable
+from inference.artifact import DamagedArtifact
 
 State = Job.State
+AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
 KEPT = 200  # lines of a job's log
 EPOCHS, RATES = (1, 200), (1e-6, 1e-1)  # from, to
 SEEDS = 2**31 - 1
+
+log = logging.getLogger(__name__)
 
 
 class ClaimLost(Exception):
@@ -60,7 +66,10 @@ def start(
 
 
 def claim(*, pk: int) -> Job | None:
-    """The job, if it is to be had by this process and no other one runs."""
+    """The job, if it is to be had by this process and no other one runs.
+
+    A search is to be had once its trials have ended.
+    """
     try:
         return _claim(pk)
     except IntegrityError:  # another worker has just begun another job
@@ -70,7 +79,7 @@ def claim(*, pk: int) -> Job | None:
 @transaction.atomic
 def _claim(pk: int) -> Job | None:
     job = Job.objects.select_for_update().filter(pk=pk).first()
-    if job is None or not Job.objects.due().filter(pk=pk).exists():
+    if job is None or not _to_be_had(job):
         return None
     if job.attempts >= settings.MAX_ATTEMPTS:
         words = f"The training broke off {job.attempts} times without an answer."
@@ -168,6 +177,8 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
         )
     if job.cleared:
         raise ValidationError("Its files were removed: start a new job.")
+    if job.kind == Job.Kind.SEARCH and not job.trials.exclude(state="failed").exists():
+        raise ValidationError("None of its candidates could be trained: start anew.")
     job.attempts, job.reason, job.due_at = 0, "", timezone.now()
     job.ended = None
     _release(job, State.QUEUED)
@@ -180,6 +191,37 @@ def alive(job: Job) -> AbstractContextManager[None]:
     return heartbeat.alive(
         f"job {job.pk}", lambda: _mine(job).update(lease_until=lease())
     )
+
+
+@contextmanager
+def outcome(job: Job) -> Iterator[None]:
+    """Whatever ends the work on a job is written on its row, in words."""
+    try:
+        yield
+    except ClaimLost:
+        log.info("job %d was cancelled or taken over; this worker stops", job.pk)
+    except PacsUnavailable:
+        step = "waiting for the PACS, which does not answer"
+        give_back(job=job, pause=AGAIN, step=step)
+        raise
+    except (ValueError, FileNotFoundError, DamagedArtifact) as error:
+        _failed(job, str(error))
+    except Exception as error:
+        _failed(job, f"The training ended with an error: {type(error).__name__}.")
+        raise
+
+
+def _failed(job: Job, reason: str) -> None:
+    try:
+        fail(job=job, reason=reason)
+    except ClaimLost:
+        log.info("job %d was taken away before it failed: %s", job.pk, reason)
+
+
+def _to_be_had(job: Job) -> bool:
+    searches = job.kind == Job.Kind.SEARCH
+    found = Job.objects.over() if searches else Job.objects.due()
+    return found.filter(pk=job.pk).exists()
 
 
 def _mine(job: Job):

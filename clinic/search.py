@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit
+from clinic import audit, tags
 from clinic.models import Job, ModelVersion, Trial
 from search.hardware import Table, UnfitTable
 from search.spaces import SPACES, Space
@@ -35,7 +35,7 @@ LIMITS = {  # from, to
 def start(
     *,
     parent: ModelVersion,
-    by: AbstractBaseUser,
+    by: AbstractBaseUser | None,
     space: str,
     strategy: str,
     budget: int,
@@ -47,13 +47,14 @@ def start(
     latency: Mapping[str, object] | None = None,
     seed: int = 0,
     evaluation: Mapping[str, object] | None = None,
+    verdicts: Mapping[str, object] | None = None,
 ) -> Job:
     """A search whose first candidates, one a worker, wait to be trained.
 
     most: parameters, madds (multiply-adds at `size`, height and width) and, where a
     table of it is given, latency (milliseconds) that a candidate may have; what has
     more is never trained. finals: how many of the best are trained at length in the
-    end. evaluation: what the training has to know, kept as it is.
+    end. evaluation, verdicts: what the training has to know, kept as they are.
     """
     counted = {"budget": budget, "workers": workers, "finals": finals}
     counted |= {"objectives": objectives, "seed": seed}
@@ -68,6 +69,7 @@ def start(
         parent=parent,
         seed=seed,
         parameters=parameters | {"evaluation": evaluation or {}, "latency": latency},
+        verdicts=verdicts or {},
     )
     _fill(job, strategy_of(job))
     if not job.trials.exists():
@@ -134,6 +136,25 @@ def is_over(job: Job) -> bool:
     return not job.trials.filter(state__in=OPEN).exists()
 
 
+def best(job: Job) -> Trial:
+    """Of those trained at length, or of all if none was."""
+    done = job.trials.filter(state=State.DONE).order_by("number")
+    finals = [trial for trial in done if trial.stage == Stage.FINAL]
+    return max(finals or done, key=lambda trial: trial.values)
+
+
+@transaction.atomic
+def fail(*, job: Job, reason: str) -> None:
+    """No candidate can be trained, whichever it is; a person may resume it."""
+    job = Job.objects.select_for_update().get(pk=job.pk)
+    if job.state != Job.State.RUNNING:
+        return
+    job.state, job.reason = Job.State.FAILED, tags.text(reason, 500)
+    job.ended = timezone.now()
+    job.save()
+    audit.record("search.failed", job, reason=job.reason)
+
+
 @transaction.atomic
 def conclude(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
     """Every trial has ended, and this is the model that came of them."""
@@ -141,6 +162,7 @@ def conclude(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
     if job.state != Job.State.RUNNING or not is_over(job):
         raise ValidationError("The search goes on, or has ended already.")
     job.candidate, job.compared, job.state = candidate, compared, Job.State.DONE
+    job.holder, job.lease_until = "", None
     job.step, job.ended = "", timezone.now()
     job.save()
     audit.record("search.done", job, job.by, digest=candidate.digest)

@@ -120,7 +120,6 @@ ANATOMY_SCOPE = os.environ.get("OSTEON_SCOPE", "upper_limb")  # inference.anatom
 SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", BASE_DIR.parent / "shared" / "data"))
 
 # --- Learning ----------------------------------------------------------------
-CANDIDATE_EVALUATION = ""  # dotted path of what trains one (clinic.trials.Evaluate)
 REVEALED_WEIGHT = float(os.environ.get("OSTEON_REVEALED_WEIGHT", "0.5"))
 
 # --- Background --------------------------------------------------------------
@@ -136,6 +135,7 @@ CELERY_TASK_ROUTES = {
     "clinic.tasks.shadow_prediction": {"queue": "shadow"},
     "clinic.tasks.run_job": {"queue": "training"},
     "clinic.tasks.run_trial": {"queue": "search"},
+    "clinic.tasks.conclude_search": {"queue": "search"},
 }
 # A doorbell that nobody answers must not hold the one who rings.
 CELERY_TASK_PUBLISH_RETRY = False

@@ -13,11 +13,9 @@ from contextlib import contextmanager
 
 from celery import shared_task
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from clinic import trials
-from clinic.models import Prediction, Study
+from clinic.models import Job, Prediction, Study
 from clinic.pacs import PacsUnavailable, open_pacs
 
 log = logging.getLogger(__name__)
@@ -74,13 +72,22 @@ def run_job(job_id: int) -> None:
 def run_trial(trial_id: int) -> None:
     """Train one candidate of a search; it keeps its own lease. What its end has the
     strategy ask for is rung for at once."""
-    if not settings.CANDIDATE_EVALUATION:
-        raise ImproperlyConfigured("CANDIDATE_EVALUATION names no function.")
-    trials.work(
-        trial_id=trial_id, evaluate=import_string(settings.CANDIDATE_EVALUATION)
-    )
+    from clinic import candidates
+
+    trials.work(trial_id=trial_id, evaluate=candidates.evaluate)
     for due in trials.sweep()[:1]:
         run_trial.delay_on_commit(due)
+    for over in Job.objects.over().values_list("pk", flat=True)[:1]:
+        conclude_search.delay_on_commit(over)
+
+
+@shared_task
+def conclude_search(job_id: int) -> None:
+    """Make a model of the best candidate; the job keeps its own lease."""
+    from clinic import candidates
+
+    with _pacs_may_be_away(f"job {job_id}"):
+        candidates.conclude(job_id=job_id)
 
 
 @contextmanager

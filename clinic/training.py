@@ -1,38 +1,30 @@
 """BRIDGE to search: what people ask for, trained."""
 
-import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
-from clinic import jobs, learning, leavings, registry
+from clinic import jobs, learning, leavings, registry, terms
 from clinic.models import Job, ModelVersion
-from clinic.pacs import Pacs, PacsUnavailable
+from clinic.pacs import Pacs
 from inference import artifact
-from inference.artifact import DamagedArtifact
 from inference.reader import open_reader
 from search import aggregation, contest, data, exam, run, supernets
 from search.ablation import Bench
 from search.findings import findings, table
-from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
 from search.unite import unite as committee
 
-AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
 OFTEN = 1.0  # seconds between two beats
-SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
 
 Table = tuple[list[dict[str, object]], str]  # as JSON, and to be read
-log = logging.getLogger(__name__)
 
 
 def plan(
@@ -130,12 +122,12 @@ def work(*, job_id: int, pacs: Pacs) -> None:
     job = jobs.claim(pk=job_id)
     if job is None:
         return
-    with _outcome(job), jobs.alive(job):
+    with jobs.outcome(job), jobs.alive(job):
         room = leavings.room(job)
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
         images = _frozen(job, pacs, room / f"verdicts-{job.pk}", diary)
-        _refuse_one_sided(images)
+        terms.refuse_one_sided(data.examples(images))
         parent = Path(settings.MODEL_ROOT, job.parent.folder)
         plan = fine_tuning(parent, seed=job.seed, **job.parameters)
         jobs.beat(job=job, step="training")
@@ -208,27 +200,9 @@ def _frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
     return folder
 
 
-def _refuse_one_sided(images: Path) -> None:
-    """Each side of the split has to know both kinds. ValueError in a sentence."""
-    for side, found in vars(Parts.of(data.examples(images))).items():
-        for label, words in ((1, "a fracture"), (0, "no fracture")):
-            if not any(example.label == label for example in found):
-                raise ValueError(
-                    f"No patient of the {SIDES[side]} part has a usable verdict "
-                    f"“{words}” yet: more patients have to be judged."
-                )
-
-
 def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) -> None:
     diary.say("comparing with the model in service", step="comparing")
-    incumbent = ModelVersion.objects.filter(stage="active").first()
-    made = artifact.load_card(verdict.folder)
-    both = {"by_study": made["test_by_study"], "by_image": asdict(verdict.report)}
-    compared: dict[str, object] = {"candidate": both}
-    if incumbent:
-        folder = Path(settings.MODEL_ROOT, incumbent.folder)
-        compared |= contest.incumbent(folder, images, room / "work")
-        compared["incumbent_digest"] = incumbent.digest
+    compared = comparison(verdict, images, room / "work")
     diary.say(f"registering {verdict.digest}", step="registering")
     with transaction.atomic():
         candidate = registry.register(folder=verdict.folder, by=job.by)
@@ -236,29 +210,27 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
     shutil.rmtree(room / "work", ignore_errors=True)  # views and checkpoint
 
 
-@contextmanager
-def _outcome(job: Job) -> Iterator[None]:
-    """Whatever ends the work is written on the row, in words."""
-    try:
-        yield
-    except jobs.ClaimLost:
-        log.info("job %d was cancelled or taken over; this worker stops", job.pk)
-    except PacsUnavailable:
-        step = "waiting for the PACS, which does not answer"
-        jobs.give_back(job=job, pause=AGAIN, step=step)
-        raise
-    except (ValueError, FileNotFoundError, DamagedArtifact) as error:
-        _failed(job, str(error))
-    except Exception as error:
-        _failed(job, f"The training ended with an error: {type(error).__name__}.")
-        raise
+def comparison(verdict: Verdict, images: Path, work: Path) -> dict[str, object]:
+    """What was made and the model in service, on the same holdout."""
+    incumbent = ModelVersion.objects.filter(stage="active").first()
+    made = artifact.load_card(verdict.folder)
+    both = {"by_study": made["test_by_study"], "by_image": asdict(verdict.report)}
+    compared: dict[str, object] = {"candidate": both | _costs(verdict.folder)}
+    if incumbent:
+        folder = Path(settings.MODEL_ROOT, incumbent.folder)
+        compared |= contest.incumbent(folder, images, work)
+        compared["incumbent"] |= _costs(folder)
+        compared["incumbent_digest"] = incumbent.digest
+    return compared
 
 
-def _failed(job: Job, reason: str) -> None:
-    try:
-        jobs.fail(job=job, reason=reason)
-    except jobs.ClaimLost:
-        log.info("job %d was taken away before it failed: %s", job.pk, reason)
+def _costs(model: Path) -> dict[str, int]:
+    """Learnt numbers, and multiply-adds of one view."""
+    recipe, network = artifact.load_spec(model).recipe, artifact.load_network(model)
+    return {
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "madds": contest.madds(network, (1, 1, recipe.height, recipe.width)),
+    }
 
 
 def compare(*, folders: Sequence[Path], images: Path) -> Table:

@@ -130,11 +130,12 @@ def fail(*, trial: Trial, reason: str) -> None:
 
 
 @transaction.atomic
-def give_back(*, trial: Trial) -> None:
+def give_back(*, trial: Trial, pause: timedelta = timedelta()) -> None:
     """Not the candidate's fault: no attempt is counted. Nothing if another has it."""
     held = _locked(pk=trial.pk, state=State.RUNNING, holder=trial.holder)
     if held:
         held.attempts -= 1
+        held.due_at = timezone.now() + pause
         _release(held, State.QUEUED)
 
 

@@ -33,7 +33,7 @@ FRAMEWORK = {
     "orthanc_api_client",
     "pynetdicom",
 }
-BRIDGES = {"clinic/reading.py", "clinic/training.py"}
+BRIDGES = {"clinic/reading.py", "clinic/training.py", "clinic/candidates.py"}
 # What clinic may take from the other rooms outside its bridges: it loads no torch.
 WITHOUT_TORCH = {
     "inference",
@@ -47,15 +47,18 @@ WITHOUT_TORCH = {
     "inference.picture",
     "inference.preprocess",
     "search.build",
+    "search.data",
     "search.dataset",
     "search.deidentify",
     "search.demographics",
     "search.demographics_page",
+    "search.example",
     "search.gate",
     "search.hardware",
     "search.holdout",
     "search.latency_agent",
     "search.limits",
+    "search.parts",
     "search.pieces",
     "search.spaces",
     "search.strategies",

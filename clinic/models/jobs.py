@@ -20,11 +20,24 @@ class JobQuerySet(models.QuerySet):
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
 
+    def over(self) -> "JobQuerySet":
+        """Searches whose trials have all ended, to be made a model of now."""
+        now, every = timezone.now(), Job.objects.filter(kind=Job.Kind.SEARCH)
+        done = every.filter(trials__state="done")
+        going = every.filter(trials__state__in=["queued", "running"])
+        return self.filter(
+            Q(lease_until=None) | Q(lease_until__lt=now),
+            state__in=[Job.State.QUEUED, Job.State.RUNNING],
+            due_at__lte=now,
+            pk__in=done.values("pk"),
+        ).exclude(pk__in=going.values("pk"))
+
 
 class Job(models.Model):
     """One training, or one search, whose trainings are rows of their own (Trial).
 
-    The holder of a training that runs is the worker whose lease it is on.
+    The holder of a training that runs is the worker whose lease it is on; a search
+    has one only while its model is made.
     verdicts: {"chosen": [[review, weight]], "left_out": {reason: studies}, …}, as
     frozen when the job was started. history: one entry a finished epoch.
     """
@@ -91,8 +104,7 @@ class Job(models.Model):
                 name="job_state",
             ),
             models.CheckConstraint(
-                condition=Q(kind="train", state="running", lease_until__isnull=False)
-                & ~Q(holder="")
+                condition=Q(state="running", lease_until__isnull=False) & ~Q(holder="")
                 | (~Q(kind="train") | ~Q(state="running"))
                 & Q(holder="", lease_until__isnull=True),
                 name="running_means_one_holder",

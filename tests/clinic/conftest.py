@@ -2,6 +2,7 @@
 
 import pytest
 
+from clinic.celery import app
 from tests.clinic.factories import Shelf, make_prediction, make_study, make_user
 
 
@@ -35,3 +36,16 @@ def prediction(study):
 @pytest.fixture
 def shelf():
     return Shelf()
+
+
+@pytest.fixture
+def rings(django_capture_on_commit_callbacks):
+    """Deliver a bell; what it rings for in turn is delivered as well."""
+
+    def ring(task, key):
+        with django_capture_on_commit_callbacks(execute=True):
+            task.delay(key)
+
+    app.conf.task_always_eager = app.conf.task_eager_propagates = True
+    yield ring
+    app.conf.task_always_eager = app.conf.task_eager_propagates = False

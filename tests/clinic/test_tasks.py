@@ -47,19 +47,6 @@ def received(settings):
     return study
 
 
-@pytest.fixture
-def rings(django_capture_on_commit_callbacks):
-    """Deliver a bell; what it rings for in turn is delivered as well."""
-
-    def ring(task, key):
-        with django_capture_on_commit_callbacks(execute=True):
-            task.delay(key)
-
-    app.conf.task_always_eager = app.conf.task_eager_propagates = True
-    yield ring
-    app.conf.task_always_eager = app.conf.task_eager_propagates = False
-
-
 def everything():
     return {
         model.__name__: list(model.objects.order_by("pk").values())
@@ -142,9 +129,14 @@ def train(trial, tell):
 
 
 @pytest.fixture
-def evaluation(settings):
+def evaluation(monkeypatch):
     TRAINED.clear()
-    settings.CANDIDATE_EVALUATION = f"{__name__}.train"
+    monkeypatch.setattr(candidates, "evaluate", train)
+    concluded = []
+    monkeypatch.setattr(
+        candidates, "conclude", lambda *, job_id: concluded.append(job_id)
+    )
+    return concluded
 
 
 def test_a_bell_for_one_trial_sees_a_search_through(rings, administrator, evaluation):
@@ -157,14 +149,7 @@ def test_a_bell_for_one_trial_sees_a_search_through(rings, administrator, evalua
     rings(tasks.run_trial, 12345)
     assert sorted(TRAINED) == [0, 1, 2, 3, 4, 5]
     assert set(job.trials.values_list("state", flat=True)) == {"done"}
-
-
-def test_without_an_evaluation_no_candidate_loses_a_try(rings, administrator):
-    trial = make_search(administrator).trials.get(number=0)
-    with pytest.raises(ImproperlyConfigured):
-        rings(tasks.run_trial, trial.pk)
-    trial.refresh_from_db()
-    assert (trial.state, trial.attempts) == ("queued", 0)
+    assert evaluation[0] == job.pk  # and the model is made once all have ended
 
 
 def test_readings_queue_behind_nothing_else():
@@ -176,6 +161,7 @@ def test_readings_queue_behind_nothing_else():
             tasks.shadow_prediction,
             tasks.run_job,
             tasks.run_trial,
+            tasks.conclude_search,
         )
     }
     assert queue == {
@@ -184,6 +170,7 @@ def test_readings_queue_behind_nothing_else():
         tasks.shadow_prediction: "shadow",
         tasks.run_job: "training",
         tasks.run_trial: "search",
+        tasks.conclude_search: "search",
     }
 
 

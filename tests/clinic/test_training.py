@@ -246,7 +246,7 @@ def test_sides_that_know_one_kind_only_are_refused_in_words(
     training.work(job_id=job.pk, pacs=pacs)
     job.refresh_from_db()
     assert job.state == "failed"
-    assert "holdout part has a usable verdict “a fracture”" in job.reason
+    assert "holdout part has a usable label or verdict “a fracture”" in job.reason
 
 
 def test_an_error_nobody_foresaw_is_a_reason_not_a_silence(job, pacs, monkeypatch):

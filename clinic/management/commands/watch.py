@@ -68,3 +68,5 @@ class Watcher:
         due = Job.objects.due().values_list("pk", flat=True)
         self.bell.ring(tasks.run_job, due[:1])
         self.bell.ring(tasks.run_trial, trials.sweep()[:AT_ONCE])
+        over = Job.objects.over().values_list("pk", flat=True)
+        self.bell.ring(tasks.conclude_search, over[:1])

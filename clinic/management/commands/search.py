@@ -1,0 +1,155 @@
+"""`manage.py search`: start a search, look at it, stop it, go on, tell what came of it.
+
+The workers of the queue `search` do the work; `manage.py watch` rings for them.
+"""
+
+import json
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from clinic import jobs, learning, search, shelf, standings, terms
+from clinic.models import Job, ModelVersion
+from search.spaces import SPACES
+from search.strategies import DEFAULT, STRATEGIES
+
+COSTS = ("parameters", "madds", "latency")
+
+
+class Command(BaseCommand):
+    help = "Look for a better network in the background, or see how the search goes."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        self._add_start(verbs.add_parser("start", help="tells what it may cost first"))
+        for verb, words in (
+            ("status", "how far it is, and every trial"),
+            ("stop", "at its workers' next breath; what was answered is kept"),
+            ("resume", "a stopped or failed one goes on with what it knows"),
+            ("report", "the winner against the model in service"),
+        ):
+            about = verbs.add_parser(verb, help=words)
+            about.add_argument(
+                "pk", type=int, nargs="?", metavar="SEARCH", help="else the newest"
+            )
+
+    def _add_start(self, start: CommandParser) -> None:
+        start.add_argument("--space", choices=sorted(SPACES), default="ofa-1.2")
+        start.add_argument("--strategy", choices=sorted(STRATEGIES), default=DEFAULT)
+        start.add_argument(
+            "--objective", nargs="+", choices=terms.OBJECTIVES, default=["auroc"]
+        )
+        for cost in COSTS:
+            start.add_argument(f"--most-{cost}", type=float, metavar="N")
+        start.add_argument("--latency", type=Path, help="a table: `latency measure`")
+        start.add_argument("--images", type=Path, help="a data set; else the verdicts")
+        start.add_argument("--supernet", type=Path, help="else random weights")
+        start.add_argument("--parent", default="", help="a model; else that in service")
+        start.add_argument("--size", nargs=2, type=int, metavar=("H", "W"))
+        start.add_argument("--dry-run", action="store_true", help="only what it costs")
+        known = {"trials": 30, "workers": 1, "finals": 3, "seed": 0}
+        known |= {"epochs": 5, "final-epochs": 20, "batch": 128}
+        for name, value in known.items():
+            start.add_argument(f"--{name}", type=int, default=value)
+
+    def handle(self, *, verb: str, **options: object) -> None:
+        try:
+            getattr(self, verb)(**options)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error)) from error
+
+    def start(self, *, dry_run: bool, trials: int, space: str, **asked) -> None:
+        parent = _parent(asked["parent"])
+        size = tuple(asked["size"] or _size(parent))
+        verdicts = {} if asked["images"] else _verdicts()
+        agreed = terms.settle(
+            **{name: asked[name] for name in ("images", "supernet", "epochs", "batch")},
+            final_epochs=asked["final_epochs"],
+            objective=tuple(asked["objective"]),
+            verdicts=verdicts,
+        )
+        workers, finals = asked["workers"], asked["finals"]
+        cost = terms.estimate(
+            agreed, space=space, size=size, budget=trials, finals=finals
+        )
+        self.stdout.write(
+            f"{trials} candidates of {agreed.epochs} epochs and {finals} of "
+            f"{agreed.final_epochs}, {agreed.drawn} views an epoch: about "
+            f"{standings.span(cost.seconds / max(workers, 1))} by {workers} worker(s) "
+            f"({cost.basis})."
+        )
+        if dry_run:
+            return
+        table = asked["latency"]
+        started = search.start(
+            parent=parent,
+            by=None,
+            space=space,
+            strategy=asked["strategy"],
+            budget=trials,
+            workers=workers,
+            finals=finals,
+            seed=asked["seed"],
+            objectives=len(agreed.objective),
+            most={c: v for c in COSTS if (v := asked[f"most_{c}"]) is not None},
+            latency=json.loads(table.read_text()) if table else None,
+            size=size,
+            evaluation=agreed.to_json(),
+            verdicts=verdicts,
+        )
+        self.stdout.write(f"Search {started.pk} waits for its workers.")
+
+    def status(self, *, pk: int | None, **_: object) -> None:
+        job = _found(pk)
+        self.stdout.write(f"{standings.headline(job)}\n\n{standings.trials(job)}")
+
+    def stop(self, *, pk: int | None, **_: object) -> None:
+        job = jobs.cancel(job=_found(pk), by=None)
+        self.stdout.write(standings.headline(job))
+
+    def resume(self, *, pk: int | None, **_: object) -> None:
+        job = jobs.resume(job=_found(pk), by=None)
+        self.stdout.write(standings.headline(job))
+
+    def report(self, *, pk: int | None, **_: object) -> None:
+        self.stdout.write(standings.report(_found(pk)))
+
+
+def _found(pk: int | None) -> Job:
+    searches = Job.objects.filter(kind=Job.Kind.SEARCH)
+    if pk is not None:
+        searches = searches.filter(pk=pk)
+    job = searches.order_by("pk").last()
+    if job is None:
+        raise ValueError(
+            "There is no such search: `manage.py search start` begins one."
+        )
+    return job
+
+
+def _parent(wanted: str) -> ModelVersion:
+    """By name or the beginning of its digest; else the model in service."""
+    found = ModelVersion.objects.filter(stage=ModelVersion.Stage.ACTIVE)
+    if wanted:
+        every = ModelVersion.objects.order_by("pk")
+        named = every.filter(name=wanted) or every.filter(digest__startswith=wanted)
+        found = list(named)[-1:]
+    if not found:
+        raise ValueError(f"No model {wanted or 'is in service'} is registered here.")
+    return found[0]
+
+
+def _size(parent: ModelVersion) -> tuple[int, int]:
+    looks = shelf.spec(Path(settings.MODEL_ROOT, parent.folder))["recipe"]
+    return looks["height"], looks["width"]
+
+
+def _verdicts() -> dict[str, object]:
+    chosen = learning.choose()
+    if chosen.obstacle:
+        raise ValidationError(chosen.obstacle)
+    return chosen.to_json()

@@ -1,0 +1,90 @@
+"""How a search stands, and what came of it: lines and tables to read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from clinic import terms
+from clinic.models import Job, Trial
+
+TRIALS = ("no.", "trained", "state", "AUROC", "parameters", "MAdds", "time", "tries")
+MODELS = ("model", "AUROC by study [90 %]", "parameters", "MAdds of a view")
+SIDES = {"candidate": "winner", "incumbent": "in service"}
+
+
+def headline(job: Job) -> str:
+    """One line: which search, how far, how good, how long still."""
+    said, done = job.parameters, job.trials.filter(state=Trial.State.DONE)
+    ended = job.trials.filter(ended__isnull=False).count()
+    line = f"Search {job.pk}, {said['space']}, {said['strategy']}, seed {job.seed}: "
+    line += f"{job.get_state_display()}, {ended} of {said['budget'] + said['finals']} "
+    line += "trials ended"
+    if scores := [trial.values[0] for trial in done]:
+        line += f", best AUROC on validation {max(scores):.3f}"
+    if job.is_open and (seconds := terms.left(job)) is not None:
+        line += f", about {span(seconds)} left"
+    return line + (f". {job.reason}" if job.reason else "")
+
+
+def trials(job: Job) -> str:
+    """A row a trial, in the order of asking."""
+    return _table([*TRIALS, "note"], map(_trial, job.trials.order_by("number")))
+
+
+def report(job: Job) -> str:
+    """The winner against the model in service when the search ended, on the same
+    holdout: the form of FractNet's Table 1. ValueError where nothing came of it yet."""
+    if not job.candidate:
+        raise ValueError(f"Search {job.pk} is {job.get_state_display()}: no model yet.")
+    found = {side: told for side in SIDES if (told := job.compared.get(side))}
+    digests = job.candidate.digest, job.compared.get("incumbent_digest", "")
+    rows = [
+        (f"{SIDES[side]} `{digest[:12]}`", *_measured(told))
+        for (side, told), digest in zip(found.items(), digests)
+    ]
+    return _table(MODELS, rows)
+
+
+def span(seconds: float) -> str:
+    """95 min, 3.2 h: as exact as an estimate is."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _trial(trial: Trial) -> tuple[str, ...]:
+    known, ended = trial.measured, trial.state == Trial.State.DONE
+    stage = "at length" if trial.stage == Trial.Stage.FINAL else "briefly"
+    running = trial.state == Trial.State.RUNNING
+    note = f"{trial.done:.0%} on {trial.machine}" if running else trial.reason
+    return (
+        str(trial.number),
+        stage,
+        trial.state,
+        f"{trial.values[0]:.3f}" if ended else "",
+        _millions(known.get("parameters")),
+        _millions(known.get("madds")),
+        span(trial.seconds),
+        str(trial.attempts),
+        note,
+    )
+
+
+def _measured(told: Mapping[str, object]) -> tuple[str, ...]:
+    auroc = told["by_study"]["auroc"]
+    score = "not measurable"
+    if auroc:
+        score = f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]"
+    return score, _millions(told.get("parameters")), _millions(told.get("madds"))
+
+
+def _millions(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f} M"
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """Markdown, its columns aligned."""
+    lines = [tuple(head), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, tuple("-" * width for width in widths))
+    padded = [[c.ljust(w) for c, w in zip(line, widths)] for line in lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)

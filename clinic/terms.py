@@ -1,0 +1,176 @@
+"""The terms of a search, settled before it starts, and what it may cost. No torch.
+
+They stand in the search's row. Every worker holds the radiographs and the supernet
+against the digests written there, so that no two candidates learn from different ones.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from django.core.exceptions import ValidationError
+
+from clinic.models import Job, Trial
+from search.data import examples as read
+from search.dataset import digest
+from search.example import Example
+from search.parts import Parts
+from search.spaces import SPACES
+
+OBJECTIVES = ("auroc", "parameters", "madds", "latency")  # after the first: less of it
+SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
+# Multiply-adds (of the forward pass) that one virtual core trains with in a second:
+# 2.0e9 were measured with views of 96×64, 3.3e9 with 256×171.
+ASSUMED = 2e9
+
+
+@dataclass(frozen=True)
+class Terms:
+    """images, supernet: paths, each with its digest; "" learns from the verdicts of
+    the search's row, or begins with random weights. drawn: views an epoch."""
+
+    images: str = ""
+    digest: str = ""
+    supernet: str = ""
+    supernet_digest: str = ""
+    objective: tuple[str, ...] = OBJECTIVES[:1]
+    epochs: int = 5
+    final_epochs: int = 20
+    batch: int = 128
+    drawn: int = 0
+
+    @classmethod
+    def of(cls, job: Job) -> "Terms":
+        said = dict(job.parameters["evaluation"])
+        return cls(**said | {"objective": tuple(said["objective"])})
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def settle(
+    *,
+    images: Path | None,
+    supernet: Path | None,
+    verdicts: Mapping[str, object],
+    **asked: object,
+) -> Terms:
+    """ValidationError, in words, for radiographs or a file that cannot be used, and
+    for objectives and epochs that make no sense."""
+    terms = Terms(**asked)
+    refuse_nonsense(terms)
+    found = {"drawn": 2 * min(_verdicts(verdicts))}
+    try:
+        if images:
+            examples = read(images)
+            refuse_one_sided(examples)
+            found = {"drawn": 2 * min(_kinds(Parts.of(examples).training))}
+            found |= {"images": str(images.resolve())}
+            found["digest"] = digest(images, examples)
+        if supernet:
+            found |= {"supernet": str(supernet.resolve())}
+            found["supernet_digest"] = file_digest(supernet)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValidationError(str(error)) from error
+    return Terms(**asdict(terms) | found)
+
+
+def refuse_nonsense(terms: Terms) -> None:
+    """ValidationError by the name of the field."""
+    refused = {}
+    known = terms.objective and set(terms.objective) <= set(OBJECTIVES)
+    if not known or terms.objective[0] != OBJECTIVES[0]:
+        words = f"{OBJECTIVES[0]}, and after it any of {', '.join(OBJECTIVES[1:])}."
+        refused["objective"] = f"objective: {words}"
+    for name in ("epochs", "final_epochs"):
+        if not 1 <= getattr(terms, name) <= 200:
+            refused[name] = f"{name}: from 1 to 200."
+    if not 2 <= terms.batch <= 1024:
+        refused["batch"] = "batch: from 2 to 1024."
+    if refused:
+        raise ValidationError(refused)
+
+
+def refuse_one_sided(examples: list[Example]) -> None:
+    """Each side of the split has to know both kinds. ValueError in a sentence."""
+    for side, found in vars(Parts.of(examples)).items():
+        for count, words in zip(_kinds(found), ("no fracture", "a fracture")):
+            if not count:
+                raise ValueError(
+                    f"No patient of the {SIDES[side]} part has a usable label or "
+                    f"verdict “{words}” yet: more patients are needed."
+                )
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds: of one worker. basis: where that comes from, in words."""
+
+    seconds: float
+    basis: str
+
+
+def estimate(
+    terms: Terms, *, space: str, size: tuple[int, int], budget: int, finals: int
+) -> Estimate:
+    """By what an epoch took in the latest search like this one; else by the largest
+    network's multiply-adds, which is too much rather than too little."""
+    epochs = budget * terms.epochs + finals * terms.final_epochs
+    for known in _alike(terms, space, size):
+        if spent := list(_epochs(known)):
+            return Estimate(epochs * median(spent), f"measured in search {known.pk}")
+    madds = SPACES[space].madds(SPACES[space].start, *size)
+    epochs += budget + finals  # recalibration before, validation between
+    words = "assumed from the largest network; nothing measured yet"
+    return Estimate(epochs * terms.drawn * madds / ASSUMED, words)
+
+
+def left(job: Job) -> float | None:
+    """Seconds until a search that runs is over, were all its workers at work; None
+    where no trial of it has ended."""
+    if not (spent := list(_epochs(job))):
+        return None
+    said, terms = job.parameters, Terms.of(job)
+    over = job.trials.exclude(state__in=[Trial.State.QUEUED, Trial.State.RUNNING])
+    finals = over.filter(stage=Trial.Stage.FINAL).count()
+    tried = over.count() - finals
+    epochs = (said["budget"] - tried) * terms.epochs
+    epochs += (said["finals"] - finals) * terms.final_epochs
+    return max(epochs, 0) * median(spent) / said["workers"]
+
+
+def _alike(terms: Terms, space: str, size: tuple[int, int]) -> Iterator[Job]:
+    """The same views, the newest first."""
+    searches = Job.objects.filter(kind=Job.Kind.SEARCH, parameters__space=space)
+    for job in searches.order_by("-pk")[:20]:
+        said = job.parameters["evaluation"]
+        same = said.get("digest"), said.get("batch"), job.parameters["size"]
+        if same == (terms.digest, terms.batch, list(size)):
+            yield job
+
+
+def _epochs(job: Job) -> Iterator[float]:
+    """Seconds an epoch of each trial that came to its end at once."""
+    done = job.trials.filter(state=Trial.State.DONE, attempts=1)
+    for trial in done:
+        epochs = len(trial.measured.get("history", ()))
+        if epochs and trial.seconds:
+            yield trial.seconds / epochs
+
+
+def _kinds(found: list[Example]) -> tuple[int, int]:
+    broken = sum(example.label for example in found)
+    return len(found) - broken, broken
+
+
+def _verdicts(verdicts: Mapping[str, object]) -> tuple[int, int]:
+    total = len(verdicts.get("chosen", ()))
+    broken = int(verdicts.get("fractured", 0))
+    return total - broken, broken

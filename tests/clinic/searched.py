@@ -1,0 +1,65 @@
+"""A search small enough for tests: phantoms, tiny views, one epoch, real networks."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+
+from clinic import search, terms
+from inference.phantom import phantom
+from search.data import Example
+from search.parts import Parts
+
+WANTED = {"training": 4, "validation": 2, "test": 2}  # patients of each kind
+
+
+def side_of(patient):
+    sides = Parts.of([Example(None, 0, "1", patient)])
+    return next(side for side, found in vars(sides).items() if found)
+
+
+def people():
+    """(patient, fractured), as many of each kind on each side as WANTED says."""
+    left = {(side, broken): n for side, n in WANTED.items() for broken in (1, 0)}
+    number = 0
+    while any(left.values()):
+        number += 1
+        side = side_of(f"P{number}")
+        broken = int(left[side, 1] >= left[side, 0])
+        if left[side, broken]:
+            left[side, broken] -= 1
+            yield f"P{number}", broken
+
+
+def draw(folder):
+    """A data set of phantoms, one image a patient."""
+    folder.mkdir(parents=True)
+    with (folder / "examples.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "study", "patient", "boxes"])
+        for seed, (patient, broken) in enumerate(people()):
+            made = phantom(seed, fractured=bool(broken), rows=160, columns=128)
+            pixels = (made.pixels >> 4).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{seed}.png"), pixels)
+            boxes = json.dumps([made.box] if made.box else [])
+            writer.writerow([f"{seed}.png", broken, patient, patient, boxes])
+    return folder
+
+
+def begin(parent, images, by=None, **asked):
+    """Three candidates, one after the other, and one of them at length."""
+    said = {"epochs": 1, "final_epochs": 2, "batch": 8} | asked
+    agreed = terms.settle(images=images, supernet=None, verdicts={}, **said)
+    return search.start(
+        parent=parent,
+        by=by,
+        space="ofa-1.0",
+        strategy="random",
+        budget=3,
+        workers=1,
+        finals=1,
+        size=(96, 64),
+        objectives=len(agreed.objective),
+        evaluation=agreed.to_json(),
+    )
