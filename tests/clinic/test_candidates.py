@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from clinic import candidates, jobs, leavings, learning, registry, search, tasks, trials
+from clinic import candidates, jobs, learning, leavings, registry, search, tasks, trials
 from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
@@ -41,7 +41,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def job(parent, images, administrator):
-    return begin(parent, images, administrator, objective=("auroc", "parameters")[:1])
+    return begin(parent, images, administrator)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def work_through(job):
         trials.work(trial_id=due[0], evaluate=candidates.evaluate)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     rings, job, parent, images
 ):
@@ -84,8 +84,8 @@ def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     told = job.compared["candidate"]
     assert told["parameters"] == rows[3].measured["parameters"]
     assert told["madds"] == rows[3].measured["madds"]
-    assert told["by_image"]["cases"] == card["test"]["cases"] == 4
-    assert job.compared["incumbent"]["by_image"]["cases"] == 4
+    assert told["by_image"]["cases"] == card["test"]["cases"] == 2
+    assert job.compared["incumbent"]["by_image"]["cases"] == 2
     assert job.compared["incumbent_digest"] == parent.digest
     judged = registry.judgement(model, parent)
     assert not [words for words in judged.blockers if "holdout" in words]
@@ -96,16 +96,13 @@ def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     assert (Job.objects.values().get(), ModelVersion.objects.count()) == before
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_what_broke_off_goes_on_from_its_last_epoch(job, epochs, monkeypatch):
     """A final, killed after one of two epochs; then the making of the model."""
     while (due := trials.sweep()) and len(epochs) < 3:
         trials.work(trial_id=due[0], evaluate=candidates.evaluate)
     final = job.trials.get(stage="final")
     assert epochs == [0, 0, 0]
-
-    def killed(progress_folder):
-        raise KeyboardInterrupt
 
     save = train_module.Trainee.save
 
@@ -141,7 +138,7 @@ def expire(row):
     type(row).objects.filter(pk=row.pk).update(lease_until="2001-01-01T00:00:00Z")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_weights_that_are_not_on_this_machine_are_trained_again(job, epochs):
     work_through(job)
     shutil.rmtree(leavings.room(job))
@@ -153,7 +150,7 @@ def test_weights_that_are_not_on_this_machine_are_trained_again(job, epochs):
     assert job.candidate.card["history"] == final.measured["history"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_a_second_objective_is_better_the_less_there_is_of_it(parent, images):
     job = begin(parent, images, objective=("auroc", "parameters"))
     trials.work(trial_id=job.trials.get().pk, evaluate=candidates.evaluate)
@@ -202,7 +199,7 @@ def test_a_supernet_that_was_changed_ends_the_search_in_words(job, tmp_path):
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_a_search_on_verdicts_freezes_them_once(
     parent, radiologist, administrator, settings, monkeypatch
 ):

@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from clinic import audit, jobs, search, trials
+from clinic.claims import lease
 from clinic.models import AuditEvent, Job, Trial
 from clinic.trials import Outcome
 from search.hardware import every_piece
@@ -310,8 +311,40 @@ def test_the_database_refuses_to_train_a_candidate_twice(administrator):
         Trial.objects.filter(pk=second.pk).update(number=first.number)
 
 
-def test_a_search_has_no_holder_of_its_own(administrator):
+def test_a_search_has_a_holder_and_a_lease_or_neither(administrator):
     job = make(administrator)
     Job.objects.filter(pk=job.pk).update(state="running")
     with pytest.raises(IntegrityError), transaction.atomic():
         Job.objects.filter(pk=job.pk).update(holder="somebody")
+    Job.objects.filter(pk=job.pk).update(holder="somebody", lease_until=lease())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(state="queued")
+
+
+def test_a_search_is_to_be_had_once_its_trials_have_ended(administrator, letters):
+    job = make(administrator, budget=1, workers=1, finals=1)
+    for stage in ("candidate", "final"):
+        assert jobs.claim(pk=job.pk) is None
+        assert not Job.objects.over().exists()
+        end(job.trials.get(stage=stage), letters)
+    assert Job.objects.over().get() == job
+    assert not Job.objects.due().exists()  # for the training worker
+    held = jobs.claim(pk=job.pk)
+    assert (held.state, held.attempts) == ("running", 1)
+    assert jobs.claim(pk=job.pk) is None
+    assert search.best(held).stage == "final"
+    jobs.fail(job=held, reason="No room on the disk.")
+    jobs.resume(job=held, by=administrator)
+    assert jobs.claim(pk=job.pk).state == "running"
+
+
+def test_a_search_without_any_answer_cannot_be_resumed(administrator):
+    job = make(administrator, budget=1, workers=1)
+    for _ in range(trials.TRIES):
+        held = trials.claim(pk=job.trials.get().pk)
+        trials.fail(trial=held, reason="Nothing was learnt.")
+        Trial.objects.update(due_at="2001-01-01T00:00:00Z")
+    job.refresh_from_db()
+    assert job.state == "failed"
+    with pytest.raises(ValidationError, match="None of its candidates"):
+        jobs.resume(job=job, by=administrator)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
-from django.core.exceptions import ImproperlyConfigured
 
-from clinic import intake, registry, tasks
+from clinic import candidates, intake, registry, tasks
 from clinic.celery import app
 from clinic.models import ImageReading, Overlay, Prediction, Study
 from clinic.pacs import PacsUnavailable, open_pacs

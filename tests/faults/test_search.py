@@ -1,5 +1,7 @@
 """Real search workers, one of them killed in the middle of a candidate."""
 
+import json
+
 import pytest
 
 START = """
@@ -42,3 +44,53 @@ def test_a_killed_worker_loses_its_trial_only_and_that_runs_again(on_sqlite):
     assert successor.wait(200) == 0, on_sqlite.log("successor")
     rows = on_sqlite.rows("SELECT state, attempts FROM clinic_trial ORDER BY number")
     assert rows == [("done", 2)] + [("done", 1)] * 5
+
+
+BEGIN = """
+import os
+from pathlib import Path
+from clinic import registry
+from tests.clinic.judged import save_parent
+from tests.clinic.searched import begin, draw
+data = Path(os.environ["OSTEON_DATA"])
+save_parent(data / "tiny")
+version = registry.register(folder=data / "tiny", by=None)
+registry.promote(version=version, by=None, reason="A test.")
+begin(version, draw(data / "phantoms"), budget=1, final_epochs=6)
+"""
+TRAIN = """
+from clinic import candidates, trials
+from clinic.models import Job
+while due := trials.sweep():
+    trials.work(trial_id=due[0], evaluate=candidates.evaluate)
+for pk in Job.objects.over().values_list("pk", flat=True):
+    candidates.conclude(job_id=pk)
+"""
+
+
+@pytest.mark.timeout(900)
+def test_what_a_killed_worker_had_learnt_is_not_learnt_again(on_sqlite):
+    """Real networks: killed in the best candidate's long training, taken up by another
+    process, which then makes the model."""
+    assert on_sqlite.script(BEGIN, "begin").wait(300) == 0, on_sqlite.log("begin")
+    victim = on_sqlite.script(TRAIN, "victim")
+    learnt = on_sqlite.data / "jobs" / "1" / "trials" / "1" / "checkpoint.safetensors"
+    on_sqlite.until(learnt.exists, 400, "the first epoch at length")
+    victim.kill()
+    victim.wait()
+    states = "SELECT stage, state, attempts FROM clinic_trial ORDER BY number"
+    assert on_sqlite.rows(states) == [("candidate", "done", 1), ("final", "running", 1)]
+    on_sqlite.let_leases_run_out()
+    successor = on_sqlite.script(TRAIN, "successor")
+    assert successor.wait(400) == 0, on_sqlite.log("successor")
+    assert on_sqlite.rows(states) == [("candidate", "done", 1), ("final", "done", 2)]
+    assert on_sqlite.rows("SELECT state, reason FROM clinic_job") == [("done", "")]
+    ((measured,),) = on_sqlite.rows(
+        "SELECT measured FROM clinic_trial WHERE stage = 'final'"
+    )
+    epochs = [entry["epoch"] for entry in json.loads(measured)["history"]]
+    assert epochs == list(range(1, 7))
+    assert "epoch 1:" in on_sqlite.log("victim")
+    assert "epoch 1:" not in on_sqlite.log("successor")
+    stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
+    assert on_sqlite.rows(stages) == [("active",), ("candidate",)]

@@ -16,6 +16,7 @@ from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
 COSTS = ("parameters", "madds", "latency")
+SMALLEST = 32  # pixels: what the last stride leaves one of
 
 
 class Command(BaseCommand):
@@ -62,42 +63,38 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
 
-    def start(self, *, dry_run: bool, trials: int, space: str, **asked) -> None:
+    def start(self, *, dry_run: bool, trials: int, **asked) -> None:
         parent = _parent(asked["parent"])
-        size = tuple(asked["size"] or _size(parent))
         verdicts = {} if asked["images"] else _verdicts()
-        agreed = terms.settle(
-            **{name: asked[name] for name in ("images", "supernet", "epochs", "batch")},
-            final_epochs=asked["final_epochs"],
-            objective=tuple(asked["objective"]),
-            verdicts=verdicts,
-        )
-        workers, finals = asked["workers"], asked["finals"]
-        cost = terms.estimate(
-            agreed, space=space, size=size, budget=trials, finals=finals
-        )
+        agreed = _agreed(asked, verdicts)
+        table = json.loads(t.read_text()) if (t := asked["latency"]) else None
+        _refuse_nonsense(agreed, table, asked["size"])
+        same = {
+            "space": asked["space"],
+            "size": tuple(asked["size"] or _size(parent)),
+            "budget": trials,
+            "finals": asked["finals"],
+        }
+        workers = asked["workers"]
+        cost = terms.estimate(agreed, **same)
         self.stdout.write(
-            f"{trials} candidates of {agreed.epochs} epochs and {finals} of "
+            f"{trials} candidates of {agreed.epochs} epochs and {asked['finals']} of "
             f"{agreed.final_epochs}, {agreed.drawn} views an epoch: about "
             f"{standings.span(cost.seconds / max(workers, 1))} by {workers} worker(s) "
             f"({cost.basis})."
         )
         if dry_run:
             return
-        table = asked["latency"]
         started = search.start(
+            **same,
             parent=parent,
             by=None,
-            space=space,
             strategy=asked["strategy"],
-            budget=trials,
             workers=workers,
-            finals=finals,
             seed=asked["seed"],
             objectives=len(agreed.objective),
             most={c: v for c in COSTS if (v := asked[f"most_{c}"]) is not None},
-            latency=json.loads(table.read_text()) if table else None,
-            size=size,
+            latency=table,
             evaluation=agreed.to_json(),
             verdicts=verdicts,
         )
@@ -129,6 +126,24 @@ def _found(pk: int | None) -> Job:
             "There is no such search: `manage.py search start` begins one."
         )
     return job
+
+
+def _agreed(asked: dict, verdicts: dict[str, object]) -> terms.Terms:
+    names = ("images", "supernet", "epochs", "final_epochs", "batch")
+    return terms.settle(
+        **{name: asked[name] for name in names},
+        objective=tuple(asked["objective"]),
+        verdicts=verdicts,
+    )
+
+
+def _refuse_nonsense(
+    agreed: terms.Terms, table: object, size: tuple[int, int] | None
+) -> None:
+    if "latency" in agreed.objective and not table:
+        raise ValueError("Predicted latency needs a latency table: --latency.")
+    if size and min(size) < SMALLEST:
+        raise ValueError(f"size: at least {SMALLEST} a side.")
 
 
 def _parent(wanted: str) -> ModelVersion:

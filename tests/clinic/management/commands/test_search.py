@@ -1,0 +1,103 @@
+"""`manage.py search` in words: what it costs, what it refuses, what it shows."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from clinic import registry
+from clinic.models import Job
+from tests.clinic.judged import save_parent
+from tests.clinic.searched import draw
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return draw(tmp_path_factory.mktemp("drawn") / "phantoms")
+
+
+@pytest.fixture
+def parent(tmp_path):
+    save_parent(tmp_path / "tiny")
+    version = registry.register(folder=tmp_path / "tiny", by=None)
+    return registry.promote(version=version, by=None, reason="A test.")
+
+
+def say(*arguments):
+    out = StringIO()
+    call_command("search", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def start(images, *more):
+    return say("start", "--images", images, "--trials", 6, "--workers", 2, *more)
+
+
+def test_a_search_is_started_shown_stopped_and_resumed(parent, images):
+    said = start(images, "--strategy", "pareto", "--objective", "auroc", "madds")
+    cost, started = said.splitlines()
+    assert cost.startswith("6 candidates of 5 epochs and 3 of 20, 8 views an epoch")
+    job = Job.objects.get()
+    assert started == f"Search {job.pk} waits for its workers."
+    assert job.parameters["size"] == [96, 64]  # the parent's views
+    assert (job.parameters["objectives"], job.parameters["budget"]) == (2, 6)
+    assert (job.parent, job.trials.count()) == (parent, 2)
+    assert "0 of 9 trials ended" in say("status")
+    assert "cancelled" in say("stop", job.pk)
+    assert "waiting" in say("resume")
+    with pytest.raises(CommandError, match="no model yet"):
+        say("report", job.pk)
+
+
+def test_costs_are_told_without_starting(parent, images):
+    assert "candidates" in start(images, "--dry-run")
+    assert not Job.objects.exists()
+
+
+def test_limits_keep_out_what_is_too_large(parent, images):
+    start(images, "--most-parameters", 3.5e6)
+    assert Job.objects.get().parameters["most"] == {"parameters": 3.5e6}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--trials", 0], "budget: from 1"),
+        (["--objective", "auroc", "madds"], "follows one objective only"),
+        (["--most-parameters", 1], "No candidate keeps within"),
+        (["--most-latency", 10], "No limit is known by the name latency"),
+        (["--objective", "auroc", "latency", "--strategy", "pareto"], "latency table"),
+        (["--parent", "nobody"], "No model nobody"),
+        (["--supernet", "nowhere"], "nowhere"),
+        (["--epochs", 0], "epochs: from 1"),
+        (["--size", 96, 5], "size: "),
+    ],
+)
+def test_nonsense_is_refused_in_words(parent, images, more, words):
+    with pytest.raises(CommandError, match=words):
+        start(images, *more)
+    assert not Job.objects.exists()
+
+
+def test_a_table_that_is_none_is_refused_in_words(parent, images, tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text("{")
+    with pytest.raises(CommandError, match="Expecting"):
+        start(images, "--latency", table)
+    table.write_text(json.dumps({"pieces": 1}))
+    with pytest.raises(CommandError, match="no latency table"):
+        start(images, "--latency", table)
+
+
+def test_without_a_model_verdicts_or_search_there_is_a_sentence(images, parent):
+    with pytest.raises(CommandError, match="0 studies with and 0 without"):
+        say("start")
+    for verb in ("status", "stop", "resume", "report"):
+        with pytest.raises(CommandError, match="no such search"):
+            say(verb)
+    type(parent).objects.update(stage="retired")
+    with pytest.raises(CommandError, match="in service"):
+        start(images)

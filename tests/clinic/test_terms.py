@@ -1,0 +1,126 @@
+"""What is settled before a search starts: data and files by digest, and the cost."""
+
+import csv
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from clinic import terms
+from clinic.models import Job, Trial
+from clinic.terms import Terms, settle
+from search.data import Example
+from search.spaces import SPACES
+from tests.clinic.factories import make_search
+from tests.clinic.searched import draw, people
+
+VERDICTS = {"chosen": [[n, 1.0] for n in range(10)], "fractured": 4}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return draw(tmp_path_factory.mktemp("drawn") / "phantoms")
+
+
+def settled(**asked):
+    return settle(**{"images": None, "supernet": None, "verdicts": VERDICTS} | asked)
+
+
+def test_radiographs_and_supernet_are_bound_by_their_digests(images, tmp_path):
+    file = tmp_path / "supernet"
+    file.write_bytes(b"weights")
+    found = settled(images=images, supernet=file)
+    assert found.images == str(images)
+    assert len(found.digest) == len(found.supernet_digest) == 64
+    assert found.drawn == 8  # four of each kind learn
+    file.write_bytes(b"others")
+    again = settled(images=images, supernet=file)
+    assert again.digest == found.digest
+    assert again.supernet_digest != found.supernet_digest
+    assert settled().drawn == 8  # of ten verdicts, four of fractures
+
+
+def test_terms_come_back_from_their_row(db, administrator):
+    found = settled(objective=("auroc", "madds"), epochs=7)
+    job = make_search(administrator, evaluation=found.to_json())
+    assert Terms.of(Job.objects.get(pk=job.pk)) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"objective": ("madds", "auroc")}, "auroc, and after it"),
+        ({"objective": ()}, "auroc, and after it"),
+        ({"objective": ("auroc", "beauty")}, "auroc, and after it"),
+        ({"epochs": 0}, "epochs: from 1 to 200"),
+        ({"final_epochs": 201}, "final_epochs: from 1 to 200"),
+        ({"batch": 1}, "batch: from 2"),
+    ],
+)
+def test_nonsense_is_refused_in_words(asked, words):
+    with pytest.raises(ValidationError, match=words):
+        settled(**asked)
+
+
+def test_a_folder_or_file_that_cannot_be_used_is_refused_in_words(images, tmp_path):
+    with pytest.raises(ValidationError, match=r"examples\.csv"):
+        settled(images=tmp_path)
+    with pytest.raises(ValidationError, match="nowhere"):
+        settled(supernet=tmp_path / "nowhere")
+    with (images / "examples.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "0"]
+    with (tmp_path / "examples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(ValidationError, match="“a fracture”"):
+        settled(images=tmp_path)
+
+
+def test_each_side_has_to_know_both_kinds():
+    known = [Example(None, broken, name, name) for name, broken in people()]
+    terms.refuse_one_sided(known)
+    sound = [e for e in known if not e.label]
+    with pytest.raises(ValueError, match=r"training part .* “a fracture”"):
+        terms.refuse_one_sided(sound)
+
+
+def cost(found, budget=10, finals=2):
+    size = (96, 64)
+    return terms.estimate(
+        found, space="ofa-1.2", size=size, budget=budget, finals=finals
+    )
+
+
+def test_the_cost_is_assumed_until_it_was_measured(db, administrator):
+    found = settled(epochs=5, final_epochs=20)
+    madds = SPACES["ofa-1.2"].madds(SPACES["ofa-1.2"].start, 96, 64)
+    assumed = cost(found)
+    epochs = 10 * 6 + 2 * 21
+    assert assumed.seconds == pytest.approx(epochs * 8 * madds / terms.ASSUMED)
+    assert "assumed" in assumed.basis
+    said = {"evaluation": found.to_json(), "size": (96, 64)}
+    other = make_search(administrator, **said | {"size": (128, 96)})
+    answer(other, seconds=1.0)
+    assert cost(found) == assumed  # other views say nothing of these
+    job = make_search(administrator, **said)
+    answer(job, seconds=35.0)
+    measured = cost(found)
+    assert measured.seconds == pytest.approx((10 * 5 + 2 * 20) * 7.0)
+    assert measured.basis == f"measured in search {job.pk}"
+    # Of four candidates and two at length one has ended; two workers share the rest.
+    assert terms.left(job) == pytest.approx((3 * 5 + 2 * 20) * 7.0 / 2)
+
+
+def test_nothing_is_said_of_the_time_left_before_anything_ended(db, administrator):
+    assert terms.left(make_search(administrator)) is None
+
+
+def answer(job, seconds):
+    """Its first candidate, trained for five epochs in so many seconds."""
+    job.trials.filter(number=0).update(
+        state=Trial.State.DONE,
+        values=[0.5],
+        measured={"history": [{}] * 5},
+        seconds=seconds,
+        attempts=1,
+    )
