@@ -1,4 +1,4 @@
-"""Searches for scripts: listed, paused, resumed, cancelled, as JSON."""
+"""Searches for scripts: listed, started, paused, resumed, cancelled, as JSON."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from clinic import jobs, progress
+from clinic import jobs, progress, search_form
 from clinic import search as searches
 from clinic.models import Job
 from clinic.permissions import ADMINISTRATOR, for_scripts, roles
@@ -17,6 +17,7 @@ from clinic.search_serializers import (
     RefusalSerializer,
     SearchDetailSerializer,
     SearchListSerializer,
+    SearchRequestSerializer,
     SearchSerializer,
     TrialSerializer,
 )
@@ -28,10 +29,20 @@ CHANGED = {200: SearchSerializer, REFUSED: RefusalSerializer}
 
 @roles(ADMINISTRATOR)
 @for_scripts
-@extend_schema(operation_id="searches_list", responses=SearchListSerializer)
-@api_view(["GET"])
+@extend_schema(
+    methods=["GET"], operation_id="searches_list", responses=SearchListSerializer
+)
+@extend_schema(
+    methods=["POST"],
+    operation_id="searches_create",
+    request=SearchRequestSerializer,
+    responses={201: SearchSerializer, REFUSED: RefusalSerializer},
+)
+@api_view(["GET", "POST"])
 def search_list(request: Request) -> Response:
-    """Every search, the newest first."""
+    """Every search, the newest first; or start one."""
+    if request.method == "POST":
+        return _started(request)
     rows = OF_SEARCH.defer("log", "verdicts", "asked").order_by("-pk")
     return Response({"searches": SearchSerializer(rows, many=True).data})
 
@@ -75,6 +86,17 @@ def resume(request: Request, pk: int) -> Response:
 def cancel(request: Request, pk: int) -> Response:
     """End it; trials that run stop at their next beat."""
     return _told(request, pk, jobs.cancel)
+
+
+def _started(request: Request) -> Response:
+    sent = SearchRequestSerializer(data=request.data)
+    try:
+        if not sent.is_valid():
+            raise ValidationError(sent.sentences())
+        job = search_form.start(asked=sent.validated_data, by=request.user)
+    except ValidationError as error:
+        return Response({"detail": error.messages}, status=REFUSED)
+    return Response(SearchSerializer(job).data, status=201)
 
 
 def _told(request: Request, pk: int, verb: Callable[..., Job]) -> Response:

@@ -1,8 +1,72 @@
-"""Shapes at the edge: a search as it stands, and its trials."""
+"""Shapes at the edge: a search as it is asked for, as it stands, and its trials."""
 
+from collections.abc import Iterator, Mapping
+
+from django.http import QueryDict
 from rest_framework import serializers
 
-from clinic.models import Job, Trial
+from clinic.models import Job, ModelVersion, Trial
+from clinic.terms import OBJECTIVES
+from search.spaces import SPACES
+from search.strategies import DEFAULT, STRATEGIES
+
+
+class SearchRequestSerializer(serializers.Serializer):
+    """A search as the form or a script asks for it; what it means is `search.start`'s
+    and `terms.settle`'s to judge. Data sets, supernets and latency tables are named as
+    they lie in the data folder; without a data set the verdicts are learnt from."""
+
+    parent = serializers.PrimaryKeyRelatedField(
+        queryset=ModelVersion.objects.all(),
+        error_messages={"does_not_exist": "Choose a model to start from."},
+    )
+    space = serializers.ChoiceField(sorted(SPACES))
+    strategy = serializers.ChoiceField([*STRATEGIES], default=DEFAULT)
+    objective = serializers.ListField(
+        child=serializers.ChoiceField(OBJECTIVES), default=OBJECTIVES[:1]
+    )
+    most_parameters = serializers.FloatField(required=False, allow_null=True)
+    most_madds = serializers.FloatField(required=False, allow_null=True)
+    most_latency = serializers.FloatField(
+        required=False, allow_null=True, help_text="Milliseconds"
+    )
+    table = serializers.CharField(
+        default="", allow_blank=True, help_text="A stored latency table"
+    )
+    images = serializers.CharField(
+        default="", allow_blank=True, help_text="A data set; empty: the verdicts"
+    )
+    supernet = serializers.CharField(default="", allow_blank=True)
+    height = serializers.IntegerField(min_value=32, max_value=2048, default=224)
+    width = serializers.IntegerField(min_value=32, max_value=2048, default=224)
+    budget = serializers.IntegerField(help_text="Trials")
+    workers = serializers.IntegerField(default=1)
+    finals = serializers.IntegerField(default=3)
+    epochs = serializers.IntegerField(default=5)
+    final_epochs = serializers.IntegerField(default=20)
+    batch = serializers.IntegerField(default=128)
+    seed = serializers.IntegerField(default=0)
+
+    def to_internal_value(self, data: object) -> dict[str, object]:
+        """A form sends fields that were left empty as empty text."""
+        if isinstance(data, QueryDict):
+            chosen = {"objective": [OBJECTIVES[0], *data.getlist("besides")]}
+            data = {k: v for k, v in data.items() if v != ""} | chosen
+        return super().to_internal_value(data)
+
+    def sentences(self) -> list[str]:
+        """What is wrong with what was sent, each with the name of its field."""
+        return [
+            f"{name}: {error}"
+            for name, errors in self.errors.items()
+            for error in _flat(errors)
+        ]
+
+
+def _flat(errors: object) -> Iterator[object]:
+    """Those of a list's elements come as a mapping of lists."""
+    for error in errors.values() if isinstance(errors, Mapping) else errors:
+        yield from _flat(error) if isinstance(error, list) else (error,)
 
 
 class TrialSerializer(serializers.ModelSerializer):

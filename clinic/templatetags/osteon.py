@@ -1,6 +1,7 @@
 """How pages write names, figures and the way to the bundle."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from clinic import standings
+
 register = template.Library()
+register.filter("span", standings.span)
 INTERVAL = {"low", "value", "high"}
 MAKING = {"plan", "parts", "data"}
 ENTRY = "src/main.ts"
@@ -93,19 +97,15 @@ def short(value: float | None) -> str:
 
 
 @register.filter
+def entry(known: Mapping[str, object], name: str) -> object:
+    return known.get(name, "")
+
+
+@register.filter
 def millions(value: float) -> str:
     """To three digits: 595.2 million are "595", 1.94 million "1.94"."""
     found = value / 1e6
     return f"{found:.0f}" if found >= 100 else f"{found:.3g}"
-
-
-@register.filter
-def span(seconds: float) -> str:
-    """How long, as precise as anybody can know: "40 s", "12 min", "3.5 h"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 @register.filter

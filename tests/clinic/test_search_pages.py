@@ -98,6 +98,22 @@ def test_it_is_paused_resumed_and_cancelled_by_buttons(steward, job):
         assert f"<button>{button}</button>" in page
 
 
+def test_its_files_are_removed_once_it_is_over(steward, job, settings, tmp_path):
+    settings.DATA_ROOT = tmp_path
+    kept = tmp_path / "jobs" / str(job.pk) / "trials" / "0" / "state.pt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"12345")
+    refused = steward.post(f"/searches/{job.pk}/clear/", follow=True)
+    assert "it is not over" in text(refused) and kept.exists()
+    steward.post(f"/searches/{job.pk}/cancel/")
+    page = text(steward.get(f"/searches/{job.pk}/"))
+    assert "5\xa0bytes on disk" in page
+    steward.post(f"/searches/{job.pk}/clear/")
+    job.refresh_from_db()
+    assert job.cleared
+    assert "Resume" not in text(steward.get(f"/searches/{job.pk}/"))
+
+
 def test_a_refusal_is_told_and_changes_nothing(steward, job, administrator):
     jobs.cancel(job=job, by=administrator)
     answer = steward.post(f"/searches/{job.pk}/pause/", follow=True)

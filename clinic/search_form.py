@@ -1,0 +1,66 @@
+"""From what was asked of a search to its terms, its price and its start."""
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+
+from clinic import learning, materials, search, terms
+from clinic.models import Job
+from clinic.terms import Estimate, Terms
+
+COSTS = ("parameters", "madds", "latency")
+
+
+def settled(asked: Mapping[str, object]) -> Terms:
+    """ValidationError, in words, for what no search can learn from."""
+    return terms.settle(
+        images=materials.path("datasets", asked["images"]),
+        supernet=materials.path("supernets", asked["supernet"]),
+        verdicts=_verdicts(asked),
+        objective=tuple(asked["objective"]),
+        **{name: asked[name] for name in ("epochs", "final_epochs", "batch")},
+    )
+
+
+def estimate(asked: Mapping[str, object]) -> Estimate:
+    """What it may cost one worker, before it is started."""
+    return terms.estimate(
+        settled(asked),
+        space=asked["space"],
+        size=(asked["height"], asked["width"]),
+        budget=asked["budget"],
+        finals=asked["finals"],
+    )
+
+
+def start(
+    *,
+    asked: Mapping[str, object],
+    by: AbstractBaseUser,
+    table: Mapping[str, object] | None = None,
+) -> Job:
+    """table: an uploaded one, in place of a stored one."""
+    agreed = settled(asked)
+    stored = materials.latency_table(asked["table"])
+    plain = ("parent", "space", "strategy", "budget", "workers", "finals", "seed")
+    limits = {cost: asked.get(f"most_{cost}") for cost in COSTS}
+    return search.start(
+        by=by,
+        objectives=len(agreed.objective),
+        most={cost: value for cost, value in limits.items() if value is not None},
+        latency=table or stored,
+        size=(asked["height"], asked["width"]),
+        evaluation=agreed.to_json(),
+        verdicts=_verdicts(asked),
+        **{name: asked[name] for name in plain},
+    )
+
+
+def _verdicts(asked: Mapping[str, object]) -> dict[str, object]:
+    if asked["images"]:
+        return {}
+    chosen = learning.choose()
+    if chosen.obstacle:
+        raise ValidationError(chosen.obstacle)
+    return chosen.to_json()
