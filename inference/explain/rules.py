@@ -84,9 +84,12 @@ def _heard(layer: Weighted, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
 
     Filters of single channels are often so behind a ReLU. Their relevance would be
     lost; the other channels of the place get it, by how much they have, or where all
-    are silent the other places.
+    are silent the other places. Filters of all channels are left alone: where nothing
+    is lit none of them is heard, and other places have nothing to do with it.
     """
-    silent = _silent(layer, x) if isinstance(layer, nn.Conv2d) else x.new_zeros(1)
+    if not isinstance(layer, nn.Conv2d) or layer.groups == 1:
+        return c
+    silent = _silent(layer, x)
     for among in (1, (1, 2, 3)):
         relevance = c * z
         if not (silent * relevance).any():
