@@ -66,15 +66,20 @@ def test_two_learn_what_one_does(material, alone, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
-def test_stopped_they_all_end_and_one_goes_on_from_there(material, alone, tmp_path):
+def test_stopped_they_all_end_and_one_goes_on_from_there(material, tmp_path):
+    """They are heard from five times a second, and do not wait to be: of sixty short
+    epochs they may do a few more than the first."""
+
     def stop(history, done):
-        if len(history) == 1:
+        if history:
             raise Stopped
 
+    plan = replace(PLAN, stages=(replace(PLAN.stages[0], epochs=60),))
     with pytest.raises(Stopped):
-        together.fit(PLAN, material, tmp_path, tell=stop, members=2)
+        together.fit(plan, material, tmp_path, tell=stop, members=2)
     assert not multiprocessing.active_children()
-    assert len(Trainee(PLAN).resume(tmp_path / CHECKPOINT).history) == 1
-    resumed = train.fit(PLAN, material, tmp_path)
-    assert len(resumed.history) == 2
-    assert apart(alone, resumed) < 0.05
+    before = Trainee(plan).resume(tmp_path / CHECKPOINT).history
+    assert 1 <= len(before) < 60
+    resumed = train.fit(plan, material, tmp_path)
+    assert len(resumed.history) == 60
+    assert resumed.history[: len(before)] == before
