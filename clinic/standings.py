@@ -1,9 +1,10 @@
 """How a search stands, and what came of it: lines and tables to read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
-from clinic import terms
+from clinic import progress
 from clinic.models import Job, Trial
+from search.markdown import markdown
 
 TRIALS = ("no.", "trained", "state", "AUROC", "parameters", "MAdds", "time", "tries")
 MODELS = ("model", "AUROC by study [90 %]", "parameters", "MAdds of a view")
@@ -19,14 +20,17 @@ def headline(job: Job) -> str:
     line += "trials ended"
     if scores := [trial.values[0] for trial in done]:
         line += f", best AUROC on validation {max(scores):.3f}"
-    if job.is_open and (seconds := terms.left(job)) is not None:
+    if (
+        job.is_open
+        and (seconds := progress.seconds_left(job, progress.rows(job))) is not None
+    ):
         line += f", about {span(seconds)} left"
     return line + (f". {job.reason}" if job.reason else "")
 
 
 def trials(job: Job) -> str:
     """A row a trial, in the order of asking."""
-    return _table([*TRIALS, "note"], map(_trial, job.trials.order_by("number")))
+    return markdown([*TRIALS, "note"], map(_trial, job.trials.order_by("number")))
 
 
 def report(job: Job) -> str:
@@ -40,7 +44,7 @@ def report(job: Job) -> str:
         (f"{SIDES[side]} `{digest[:12]}`", *_measured(told))
         for (side, told), digest in zip(found.items(), digests)
     ]
-    return _table(MODELS, rows)
+    return markdown(MODELS, rows)
 
 
 def span(seconds: float) -> str:
@@ -79,12 +83,3 @@ def _measured(told: Mapping[str, object]) -> tuple[str, ...]:
 
 def _millions(count: float | None) -> str:
     return "" if count is None else f"{count / 1e6:.2f} M"
-
-
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """Markdown, its columns aligned."""
-    lines = [tuple(head), *map(tuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, tuple("-" * width for width in widths))
-    padded = [[c.ljust(w) for c, w in zip(line, widths)] for line in lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)

@@ -132,20 +132,6 @@ def estimate(
     return Estimate(epochs * terms.drawn * madds / ASSUMED, words)
 
 
-def left(job: Job) -> float | None:
-    """Seconds until a search that runs is over, were all its workers at work; None
-    where no trial of it has ended."""
-    if not (spent := list(_epochs(job))):
-        return None
-    said, terms = job.parameters, Terms.of(job)
-    over = job.trials.exclude(state__in=[Trial.State.QUEUED, Trial.State.RUNNING])
-    finals = over.filter(stage=Trial.Stage.FINAL).count()
-    tried = over.count() - finals
-    epochs = (said["budget"] - tried) * terms.epochs
-    epochs += (said["finals"] - finals) * terms.final_epochs
-    return max(epochs, 0) * median(spent) / said["workers"]
-
-
 def _alike(terms: Terms, space: str, size: tuple[int, int]) -> Iterator[Job]:
     """The same views, the newest first."""
     searches = Job.objects.filter(kind=Job.Kind.SEARCH, parameters__space=space)

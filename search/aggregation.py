@@ -15,7 +15,8 @@ from inference.artifact import Spec
 from inference.calibrate import probability
 from search import aggregator, data
 from search.card import Judged
-from search.evaluate import Interval, Report, operating_point, report
+from search.evaluate import Report, operating_point, report
+from search.markdown import in_words, markdown
 from search.parts import Parts
 from search.run import SENSITIVITY, judge
 from search.samples import prepare
@@ -101,8 +102,7 @@ def table(found: Sequence[Row]) -> str:
     """Markdown, for a person."""
     head = ("model", "way", "AUROC validation", "AUROC test", "accuracy test")
     head = (*head, "sensitivity", "specificity")
-    lines = [head, ["---"] * len(head), *map(_cells, found)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown(head, map(_cells, found))
 
 
 def _ruled(folder: Path, parts: Parts, work: Path) -> Iterator[Row]:
@@ -145,15 +145,9 @@ def _cells(row: Row) -> list[str]:
     return [
         row.model,
         row.way,
-        _told(row.validation.auroc),
-        _told(row.test.auroc),
-        _told(row.test.accuracy),
+        in_words(row.validation.auroc),
+        in_words(row.test.auroc),
+        in_words(row.test.accuracy),
         f"{row.test.sensitivity:.2f}",
         f"{row.test.specificity:.2f}",
     ]
-
-
-def _told(measured: Interval | None) -> str:
-    if measured is None:
-        return "–"
-    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"

@@ -15,7 +15,8 @@ from inference import artifact
 from inference.artifact import Spec
 from search import card, data
 from search.card import Judged, by_study, milliseconds
-from search.evaluate import Interval, Report
+from search.evaluate import Report
+from search.markdown import in_words, markdown
 from search.parts import Parts
 from search.run import assess, judge
 from search.samples import prepare
@@ -122,30 +123,23 @@ def table(found: Sequence[Row]) -> str:
         "MAdds",
         "ms",
     )
-    lines = [head, ["---"] * len(head), *map(_cells, found)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown(head, map(_cells, found))
 
 
 def _cells(row: Row) -> list[str]:
     return [
         f"{row.model} `{row.digest[:8]}`",
-        _told(row.instance.auroc),
-        _told(row.study.auroc),
-        _told(row.instance.accuracy),
-        _told(row.study.accuracy),
+        in_words(row.instance.auroc),
+        in_words(row.study.auroc),
+        in_words(row.instance.accuracy),
+        in_words(row.study.accuracy),
         f"{row.sensitivity_at_specificity:.3f}",
         "/".join(str(count) for count in row.study.confusion.values()),
-        _told(row.without_metal.auroc) if row.without_metal else "unknown",
+        in_words(row.without_metal.auroc) if row.without_metal else "unknown",
         f"{row.parameters / 1e6:.2f} M",
         f"{row.madds / 1e9:.2f} G",
         f"{row.milliseconds:.1f}",
     ]
-
-
-def _told(found: Interval | None) -> str:
-    if found is None:
-        return "not measurable"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _without_metal(judged: Judged, spec: Spec) -> Report | None:

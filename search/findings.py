@@ -7,6 +7,7 @@ import numpy as np
 
 from search.ablation import Answers, Bench
 from search.evaluate import Interval, auroc, interval, operating_point, resamples
+from search.markdown import in_words, markdown
 from search.run import SENSITIVITY
 
 DRAWS, SEED = 2000, 0
@@ -160,28 +161,21 @@ def table(found: Sequence[Finding]) -> str:
         "epochs",
         "minutes",
     )
-    lines = [head, ["---"] * len(head), *map(_cells, found)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown(head, map(_cells, found))
 
 
 def _cells(found: Finding) -> list[str]:
-    gain = f"{_in_words(found.gained, '+')} {found.against}" if found.gained else "–"
+    gain = f"{in_words(found.gained, '+')} {found.against}" if found.gained else "–"
     return [
         f"`{found.row}` {found.words}",
         f"{found.validation:.3f}",
-        _in_words(found.test_image),
-        _in_words(found.test),
-        _in_words(found.mirrored),
-        _in_words(found.together),
-        _in_words(found.accuracy),
+        in_words(found.test_image),
+        in_words(found.test),
+        in_words(found.mirrored),
+        in_words(found.together),
+        in_words(found.accuracy),
         gain,
         "–" if found.hits is None else f"{found.hits:.0%}",
         f"{found.epochs:.0f}",
         f"{found.minutes:.1f}",
     ]
-
-
-def _in_words(found: Interval, sign: str = "") -> str:
-    numbers = found.value, found.low, found.high
-    value, low, high = (f"{number:{sign}.3f}" for number in numbers)
-    return f"{value} [{low}, {high}]"

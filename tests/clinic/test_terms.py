@@ -107,12 +107,6 @@ def test_the_cost_is_assumed_until_it_was_measured(db, administrator):
     measured = cost(found)
     assert measured.seconds == pytest.approx((10 * 5 + 2 * 20) * 7.0)
     assert measured.basis == f"measured in search {job.pk}"
-    # Of four candidates and two at length one has ended; two workers share the rest.
-    assert terms.left(job) == pytest.approx((3 * 5 + 2 * 20) * 7.0 / 2)
-
-
-def test_nothing_is_said_of_the_time_left_before_anything_ended(db, administrator):
-    assert terms.left(make_search(administrator)) is None
 
 
 def answer(job, seconds):
