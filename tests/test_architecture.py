@@ -58,6 +58,7 @@ WITHOUT_TORCH = {
     "search.holdout",
     "search.latency_agent",
     "search.limits",
+    "search.markdown",
     "search.parts",
     "search.pieces",
     "search.spaces",
