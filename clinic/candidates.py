@@ -32,6 +32,9 @@ from search.spaces import SPACES
 from search.supernet import Supernet
 from search.winner import ship
 
+# What the card of a winner says of its search.
+CARRIED = ("space", "strategy", "budget", "hours", "most")
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -135,7 +138,7 @@ def _facts(best: Trial, ground: Ground) -> dict[str, object]:
             "seed": job.seed,
             "architecture": best.architecture,
             "tried": job.trials.filter(state=Trial.State.DONE).count(),
-            **{n: job.parameters[n] for n in ("space", "strategy", "budget", "most")},
+            **{name: job.parameters[name] for name in CARRIED},
         },
     }
 

@@ -23,7 +23,7 @@ COSTS = {
     "latency": "predicted latency (ms)",
 }
 TOLD = {  # of an audit event: its sentence
-    "search.started": "started: {strategy} on {space}, {budget} trials",
+    "search.started": "started: {strategy} on {space}, {until}",
     "search.paused": "paused",
     "search.failed": "failed: {reason}",
     "search.done": "done: model {digest}",
@@ -105,9 +105,19 @@ def seconds_left(job: Job, rows: Sequence[Row]) -> float | None:
     each = median(spent[False])
     longer = terms.get("final_epochs", 1) / terms.get("epochs", 1)
     each_final = median(spent[True]) if spent[True] else each * longer
-    left = each * _shares_left(rows, said["budget"], final=False)
-    left += each_final * _shares_left(rows, said["finals"], final=True)
-    return left / said["workers"]
+    left = each_final * _shares_left(rows, said["finals"], final=True) / said["workers"]
+    return left + _candidates_left(job, rows, each)
+
+
+def _candidates_left(job: Job, rows: Sequence[Row], each: float) -> float:
+    """Seconds until the last of them has ended."""
+    said, known = job.parameters, []
+    if said["budget"] is not None:
+        wanted = _shares_left(rows, said["budget"], final=False)
+        known.append(each * wanted / said["workers"])
+    if said["hours"] is not None:
+        known.append(max(0.0, said["hours"] * 3600 - job.seconds))
+    return min(known)
 
 
 def log(job: Job) -> str:

@@ -16,12 +16,14 @@ from django.utils import timezone
 
 from clinic import audit, tags
 from clinic.models import Job, ModelVersion, Trial
+from clinic.terms import refuse_endless
 from search.hardware import Table, UnfitTable
 from search.spaces import SPACES, Space
 from search.strategies import STRATEGIES, Exhausted, Limit, Strategy
 
 Stage, State = Trial.Stage, Trial.State
 OPEN = (State.QUEUED, State.RUNNING)
+LATE = "The hours of the search were over before it was begun."
 LIMITS = {  # from, to
     "budget": (1, 10_000),
     "workers": (1, 1_000),
@@ -38,7 +40,9 @@ def start(
     by: AbstractBaseUser | None,
     space: str,
     strategy: str,
-    budget: int,
+    budget: int | None = None,
+    hours: float | None = None,
+    fits: int | None = None,
     workers: int = 1,
     finals: int = 3,
     objectives: int = 1,
@@ -51,18 +55,23 @@ def start(
 ) -> Job:
     """A search whose first candidates, one a worker, wait to be trained.
 
+    budget: candidates to try; hours: of work (`clinic.stopwatch`), after which none is
+    begun; what comes first ends it. fits: candidates expected within the hours; what
+    a strategy does less and less runs over that number, not by a clock.
     most: parameters, madds (multiply-adds at `size`, height and width) and, where a
     table of it is given, latency (milliseconds) that a candidate may have; what has
     more is never trained. finals: how many of the best are trained at length in the
     end. evaluation, verdicts: what the training has to know, kept as they are.
     """
+    refuse_endless(budget, hours)
     counted = {"budget": budget, "workers": workers, "finals": finals}
     counted |= {"objectives": objectives, "seed": seed}
     _refuse_nonsense(space, strategy, counted)
     _refuse_unknown(space, most or {}, latency)
     counted.pop("seed")
-    parameters = counted | {"space": space, "strategy": strategy}
-    parameters |= {"most": dict(most or {}), "size": list(size)}
+    planned = min(filter(None, (budget, fits)), default=LIMITS["budget"][1])
+    parameters = counted | {"hours": hours, "planned": planned, "size": list(size)}
+    parameters |= {"space": space, "strategy": strategy, "most": dict(most or {})}
     job = Job.objects.create(
         kind=Job.Kind.SEARCH,
         by=by,
@@ -71,10 +80,9 @@ def start(
         parameters=parameters | {"evaluation": evaluation or {}, "latency": latency},
         verdicts=verdicts or {},
     )
-    _fill(job, strategy_of(job))
-    if not job.trials.exists():
-        raise ValidationError({"most": "No candidate keeps within these limits."})
-    audit.record("search.started", job, by, parent=parent.digest, **parameters)
+    _ask_first(job)
+    said = parameters | {"parent": parent.digest, "until": until(job)}
+    audit.record("search.started", job, by, **said)
     return job
 
 
@@ -122,7 +130,7 @@ def strategy_of(job: Job) -> Strategy:
     strategy = STRATEGIES[said["strategy"]](
         space,
         seed=job.seed,
-        budget=said["budget"],
+        budget=said["planned"],
         objectives=said["objectives"],
         limits=_limits(space, said),
         start=space.start,
@@ -134,6 +142,20 @@ def strategy_of(job: Job) -> Strategy:
 def is_over(job: Job) -> bool:
     """Whether every candidate was tried and the best were trained at length."""
     return not job.trials.filter(state__in=OPEN).exists()
+
+
+def until(job: Job) -> str:
+    """When no further candidate is begun: 30 trials, 8 h, or what comes first."""
+    budget, hours = job.parameters["budget"], job.parameters["hours"]
+    said = [] if budget is None else [f"{budget} trials"]
+    return " or ".join(said + ([] if hours is None else [f"{hours:g} h"]))
+
+
+def is_late(trial: Trial) -> bool:
+    """Whether a candidate would be begun after the hours of its search."""
+    hours = trial.job.parameters["hours"]
+    waits = trial.stage == Stage.CANDIDATE and trial.state == State.QUEUED
+    return waits and hours is not None and trial.job.seconds >= hours * 3600
 
 
 def best(job: Job) -> Trial:
@@ -168,6 +190,12 @@ def conclude(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
     audit.record("search.done", job, job.by, digest=candidate.digest)
 
 
+def _ask_first(job: Job) -> None:
+    _fill(job, strategy_of(job))
+    if not job.trials.exists():
+        raise ValidationError({"most": "No candidate keeps within these limits."})
+
+
 def _fill(job: Job, strategy: Strategy) -> None:
     """Have as many trials waiting or running as there are workers; once nothing is
     left to ask for and all have ended, those of the best at length."""
@@ -176,9 +204,7 @@ def _fill(job: Job, strategy: Strategy) -> None:
     asked = len(strategy.asked)
     new = []
     try:
-        for _ in range(
-            min(job.parameters["workers"] - waiting, job.parameters["budget"] - asked)
-        ):
+        for _ in range(min(job.parameters["workers"] - waiting, _left(job, asked))):
             new.append(strategy.ask())
     except Exhausted:
         pass
@@ -190,14 +216,22 @@ def _fill(job: Job, strategy: Strategy) -> None:
         _finals(job)
 
 
+def _left(job: Job, asked: int) -> int:
+    """How many candidates may still be asked for."""
+    budget, hours = job.parameters["budget"], job.parameters["hours"]
+    if hours is not None and job.seconds >= hours * 3600:
+        return 0
+    return (LIMITS["budget"][1] if budget is None else budget) - asked
+
+
 def _finals(job: Job) -> None:
     if job.trials.filter(stage=Stage.FINAL).exists():
         return
     done = job.trials.filter(state=State.DONE).order_by("number")
     best = sorted(done, key=lambda trial: trial.values, reverse=True)
+    asked = job.trials.count()
     for place, trial in enumerate(best[: job.parameters["finals"]]):
-        number = job.parameters["budget"] + place
-        _queue(job, number, Stage.FINAL, trial.architecture)
+        _queue(job, asked + place, Stage.FINAL, trial.architecture)
 
 
 def _queue(job: Job, number: int, stage: str, architecture: object) -> None:
@@ -228,7 +262,7 @@ def _refuse_nonsense(space: str, strategy: str, counted: Mapping[str, int]) -> N
             refused[field] = f"{field}: one of {', '.join(sorted(known))}."
     for name, value in counted.items():
         low, high = LIMITS[name]
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             refused[name] = f"{name}: from {low} to {high}."
     several = strategy in STRATEGIES and STRATEGIES[strategy].several
     if counted["objectives"] > 1 and not several:

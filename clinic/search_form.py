@@ -25,13 +25,7 @@ def settled(asked: Mapping[str, object]) -> Terms:
 
 def estimate(asked: Mapping[str, object]) -> Estimate:
     """What it may cost one worker, before it is started."""
-    return terms.estimate(
-        settled(asked),
-        space=asked["space"],
-        size=(asked["height"], asked["width"]),
-        budget=asked["budget"],
-        finals=asked["finals"],
-    )
+    return _estimate(settled(asked), asked)
 
 
 def start(
@@ -43,10 +37,12 @@ def start(
     """table: an uploaded one, in place of a stored one."""
     agreed = settled(asked)
     stored = materials.latency_table(asked["table"])
-    plain = ("parent", "space", "strategy", "budget", "workers", "finals", "seed")
+    plain = ("parent", "space", "strategy", "budget", "hours", "workers", "finals")
+    plain += ("seed",)
     limits = {cost: asked.get(f"most_{cost}") for cost in COSTS}
     return search.start(
         by=by,
+        fits=_estimate(agreed, asked).fits,
         objectives=len(agreed.objective),
         most={cost: value for cost, value in limits.items() if value is not None},
         latency=table or stored,
@@ -55,6 +51,12 @@ def start(
         verdicts=_verdicts(asked),
         **{name: asked[name] for name in plain},
     )
+
+
+def _estimate(agreed: Terms, asked: Mapping[str, object]) -> Estimate:
+    names = ("space", "budget", "hours", "workers", "finals")
+    size = asked["height"], asked["width"]
+    return terms.estimate(agreed, size=size, **{name: asked[name] for name in names})
 
 
 def _verdicts(asked: Mapping[str, object]) -> dict[str, object]:

@@ -23,7 +23,6 @@ MOST = 1 << 20  # bytes of a latency table that are looked at
 COUNTS = (  # name, words, least, most
     ("height", "Image height", 32, 2048),
     ("width", "Image width", 32, 2048),
-    ("budget", "Candidates to try", *LIMITS["budget"]),
     ("workers", "Workers", *LIMITS["workers"]),
     ("finals", "Best ones trained at length", *LIMITS["finals"]),
     ("epochs", "Epochs of a candidate", 1, 200),
@@ -79,7 +78,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
     """What the search in the form may cost; nothing is started."""
     try:
         asked = _asked(request)
-        about = {"estimate": search_form.estimate(asked), "workers": asked["workers"]}
+        about = {"estimate": search_form.estimate(asked), "asked": asked}
     except ValidationError as error:
         about = {"refusals": error.messages}
     status = REFUSED if "refusals" in about else 200
@@ -191,7 +190,8 @@ def _progress(job: Job) -> dict[str, object]:
     return {
         "job": job,
         "rows": rows,
-        "asked": said["budget"] + said["finals"],
+        "asked": said["planned"] + said["finals"],
+        "until": searches.until(job),
         "best": best,
         "drawing": drawn,
         "left": progress.seconds_left(job, rows) if job.is_open else None,

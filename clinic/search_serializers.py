@@ -39,7 +39,12 @@ class SearchRequestSerializer(serializers.Serializer):
     supernet = serializers.CharField(default="", allow_blank=True)
     height = serializers.IntegerField(min_value=32, max_value=2048, default=224)
     width = serializers.IntegerField(min_value=32, max_value=2048, default=224)
-    budget = serializers.IntegerField(help_text="Trials")
+    budget = serializers.IntegerField(
+        default=None, allow_null=True, help_text="Trials; or hours, or what is first"
+    )
+    hours = serializers.FloatField(
+        default=None, allow_null=True, help_text="Of work; then none is begun"
+    )
     workers = serializers.IntegerField(default=1)
     finals = serializers.IntegerField(default=3)
     epochs = serializers.IntegerField(default=5)

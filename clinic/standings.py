@@ -16,8 +16,10 @@ def headline(job: Job) -> str:
     said, done = job.parameters, job.trials.filter(state=Trial.State.DONE)
     ended = job.trials.filter(ended__isnull=False).count()
     line = f"Search {job.pk}, {said['space']}, {said['strategy']}, seed {job.seed}: "
-    line += f"{job.get_state_display()}, {ended} of {said['budget'] + said['finals']} "
-    line += "trials ended"
+    wanted = "" if said["budget"] is None else f" of {said['budget'] + said['finals']}"
+    line += f"{job.get_state_display()}, {ended}{wanted} trials ended"
+    if said["hours"] is not None:
+        line += f" in {span(job.seconds)} of {said['hours']:g} h"
     if scores := [trial.values[0] for trial in done]:
         line += f", best AUROC on validation {max(scores):.3f}"
     if (

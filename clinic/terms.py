@@ -24,6 +24,8 @@ SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
 # Multiply-adds (of the forward pass) that one virtual core trains with in a second:
 # 2.0e9 were measured with views of 96×64, 3.3e9 with 256×171.
 ASSUMED = 2e9
+HOURS = (0.01, 10_000)  # of a search, from, to
+MOST = 10_000  # candidates that are counted
 
 
 @dataclass(frozen=True)
@@ -111,25 +113,58 @@ def file_digest(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds: of one worker. basis: where that comes from, in words."""
+    """seconds: of one worker. basis: where that comes from, in words. fits: how many
+    candidates are expected to be tried."""
 
     seconds: float
     basis: str
+    fits: int
 
 
 def estimate(
-    terms: Terms, *, space: str, size: tuple[int, int], budget: int, finals: int
+    terms: Terms,
+    *,
+    space: str,
+    size: tuple[int, int],
+    budget: int | None,
+    finals: int,
+    hours: float | None = None,
+    workers: int = 1,
 ) -> Estimate:
     """By what an epoch took in the latest search like this one; else by the largest
-    network's multiply-adds, which is too much rather than too little."""
-    epochs = budget * terms.epochs + finals * terms.final_epochs
+    network's multiply-adds, which is too much rather than too little.
+
+    ValidationError for hours that make no sense, and for neither of both.
+    """
+    refuse_endless(budget, hours)
+    epoch, besides, basis = _epoch(terms, space, size)
+    each = epoch * (terms.epochs + besides)
+    fits = MOST if budget is None else budget
+    if hours is not None:
+        within = hours * 3600 * workers / max(each, 1.0)
+        fits = min(fits, max(1, int(within)))
+    each_final = epoch * (terms.final_epochs + besides)
+    return Estimate(fits * each + finals * each_final, basis, fits)
+
+
+def refuse_endless(budget: int | None, hours: float | None) -> None:
+    """ValidationError by the name of the field."""
+    low, high = HOURS
+    if budget is None and hours is None:
+        raise ValidationError({"budget": "budget: a number of trials, or hours."})
+    if hours is not None and not low <= hours <= high:
+        raise ValidationError({"hours": f"hours: from {low} to {high}."})
+
+
+def _epoch(terms: Terms, space: str, size: tuple[int, int]) -> tuple[float, int, str]:
+    """Seconds an epoch, what comes besides in epochs, and how that is known."""
     for known in _alike(terms, space, size):
         if spent := list(_epochs(known)):
-            return Estimate(epochs * median(spent), f"measured in search {known.pk}")
+            return median(spent), 0, f"measured in search {known.pk}"
     madds = SPACES[space].madds(SPACES[space].start, *size)
-    epochs += budget + finals  # recalibration before, validation between
     words = "assumed from the largest network; nothing measured yet"
-    return Estimate(epochs * terms.drawn * madds / ASSUMED, words)
+    # Besides: recalibration before, validation between.
+    return terms.drawn * madds / ASSUMED, 1, words
 
 
 def _alike(terms: Terms, space: str, size: tuple[int, int]) -> Iterator[Job]:

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from clinic import audit, heartbeat, search, tags
+from clinic import audit, heartbeat, search, stopwatch, tags
 from clinic.claims import lease
 from clinic.jobs import ClaimLost
 from clinic.models import Job, Trial
@@ -83,7 +83,11 @@ def _claim(pk: int) -> Trial | None:
         words = f"The training broke off {trial.attempts} times without an answer."
         _set_aside(trial, words)
         return None
+    if search.is_late(trial):
+        _set_aside(trial, search.LATE)
+        return None
     search.begin(job=trial.job)
+    stopwatch.start(job=trial.job)
     trial.state, trial.lease_until = State.RUNNING, lease()
     trial.holder = f"{platform.node()}:{os.getpid()}:{get_random_string(8)}"[-100:]
     trial.machine = f"{platform.node()}, {os.cpu_count()} cores"[:200]
@@ -181,6 +185,7 @@ def _mine(trial: Trial):
 
 
 def _keep(trial: Trial) -> int:
+    stopwatch.tick(job_id=trial.job_id)
     return _mine(trial).update(lease_until=lease())
 
 
@@ -212,6 +217,8 @@ def _set_aside(trial: Trial, reason: str) -> None:
 
 
 def _release(trial: Trial, state: str) -> None:
+    if trial.state == State.RUNNING:
+        trial.job.seconds = stopwatch.tick(job_id=trial.job_id)
     trial.state, trial.holder, trial.lease_until = state, "", None
     if state != State.QUEUED:
         trial.ended = timezone.now()

@@ -80,6 +80,7 @@ class Job(models.Model):
     commit = models.CharField(max_length=40, blank=True)
     machine = models.CharField(max_length=200, blank=True)
     seconds = models.FloatField(default=0, help_text="Of work, over all attempts")
+    clocked = models.DateTimeField(null=True, help_text="Until then it is counted")
     ended = models.DateTimeField(null=True)
     cleared = models.DateTimeField(null=True, help_text="Its files were removed")
     candidate = models.ForeignKey(

@@ -112,6 +112,16 @@ def test_the_time_left_follows_from_the_trials_so_far(job):
     assert progress.seconds_left(job, progress.rows(job)) == (5.5 + 2 * 44) / 2
 
 
+def test_a_search_of_hours_has_what_is_left_of_them(administrator):
+    job = make_search(administrator, budget=None, hours=1.0, fits=9, workers=1)
+    end(job, 0.6, seconds=10)
+    job.refresh_from_db()
+    job.seconds, job.parameters["evaluation"] = 3000, {"epochs": 1, "final_epochs": 2}
+    assert progress.seconds_left(job, progress.rows(job)) == 600 + 2 * 20
+    job.parameters["budget"] = 4
+    assert progress.seconds_left(job, progress.rows(job)) == 3 * 10 + 2 * 20
+
+
 def test_two_at_length_are_measured_as_soon_as_one_is_done(job):
     end(job, 0.6, 0.5, 0.5, 0.5, seconds=10)
     end(job, 0.6, seconds=25)

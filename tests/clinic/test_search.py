@@ -105,6 +105,61 @@ def test_a_search_that_goes_on_is_not_concluded(administrator, letters):
         search.conclude(job=job, candidate=make_model("x"), compared={})
 
 
+def spend(job, hours):
+    Job.objects.filter(pk=job.pk).update(seconds=hours * 3600)
+
+
+def test_after_its_hours_no_candidate_is_asked_for_or_begun(administrator, letters):
+    """What runs comes to its end, then the best at length, however long they take."""
+    job = make(administrator, budget=None, hours=2.0, fits=5, workers=3, finals=2)
+    assert (job.parameters["planned"], search.until(job)) == (5, "2 h")
+    for _ in range(7):  # more than were thought to fit
+        end(waiting(job)[0], letters)
+    held = trials.claim(pk=waiting(job)[0].pk)
+    spend(job, 1.999)
+    end(waiting(job)[0], letters)
+    assert len(waiting(job)) == 2
+    spend(job, 2)
+    late = waiting(job)
+    for trial in late:
+        assert trials.claim(pk=trial.pk) is None
+        trial.refresh_from_db()
+        assert (trial.state, trial.reason) == ("failed", search.LATE)
+    assert not waiting(job)
+    architecture = letters.from_json(held.architecture)
+    trials.finish(trial=held, outcome=Outcome([fitness(architecture)]))
+    finals = waiting(job)
+    assert [trial.stage for trial in finals] == ["final"] * 2
+    assert numbers(finals) == [11, 12]
+    for trial in finals:
+        end(trial, letters)
+    assert search.is_over(job)
+
+
+def test_a_candidate_that_broke_off_is_gone_on_with_after_the_hours(
+    administrator, letters
+):
+    job = make(administrator, hours=2.0, workers=1)
+    held = trials.claim(pk=waiting(job)[0].pk)
+    spend(job, 3)
+    Trial.objects.update(lease_until="2001-01-01T00:00:00Z")
+    again = trials.claim(pk=held.pk)
+    assert again.attempts == 2
+
+
+def test_of_trials_and_hours_what_comes_first_ends_it(administrator, letters):
+    job = make(administrator, budget=2, hours=8.0, fits=40, workers=1, finals=0)
+    assert (job.parameters["planned"], search.until(job)) == (2, "2 trials or 8 h")
+    for _ in range(2):
+        end(waiting(job)[0], letters)
+    assert search.is_over(job)
+
+
+def test_what_decays_runs_over_what_is_expected_to_fit(administrator):
+    job = make(administrator, budget=None, hours=8.0, fits=40)
+    assert search.strategy_of(job).budget == 40
+
+
 def test_a_search_whose_space_is_exhausted_ends_before_its_budget(administrator):
     small = SPACES["letters"] = Letters(2)
     job = make(administrator, budget=100, finals=0)
@@ -257,6 +312,9 @@ def test_a_training_cannot_pause(administrator):
         ("space", {"space": "mars"}),
         ("strategy", {"strategy": "luck"}),
         ("budget", {"budget": 0}),
+        ("budget", {"budget": None}),
+        ("hours", {"hours": 0.0}),
+        ("hours", {"hours": float("nan")}),
         ("workers", {"workers": 0}),
         ("finals", {"finals": -1}),
         ("seed", {"seed": -1}),

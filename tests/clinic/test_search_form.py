@@ -82,6 +82,8 @@ def test_a_table_may_be_uploaded_or_stored(steward, settings, tmp_path):
         ({"parent": 999}, "Choose a model to start from."),
         ({"budget": "many"}, "budget: A valid integer is required."),
         ({"budget": 0}, "budget: from 1 to 10000."),
+        ({"hours": "0"}, "hours: from 0.01 to 10000."),
+        ({"budget": ""}, "budget: a number of trials, or hours."),
         ({"epochs": 0}, "epochs: from 1 to 200."),
         ({"space": "mars"}, "space: "),
         ({"images": "../elsewhere"}, "in the data folder"),
@@ -106,7 +108,24 @@ def test_it_says_what_it_may_cost_and_starts_nothing(steward):
     assert "of one worker, shared by 2" in text(answer)
     assert "nothing measured yet" in text(answer)
     assert steward.post("/searches/estimate/", asked(budget="")).status_code == 422
+    told = steward.post("/searches/estimate/", asked(budget="", hours="0.5"))
+    assert "candidates within 0.50 h, then 1 at length" in text(told)
     assert not Job.objects.exists()
+
+
+def test_a_search_may_be_given_hours_in_place_of_trials(steward):
+    steward.post("/searches/start/", asked(budget="", hours="0.5"))
+    job = Job.objects.get()
+    said = job.parameters
+    assert (said["budget"], said["hours"]) == (None, 0.5)
+    assert said["planned"] > 1
+    Job.objects.update(seconds=600)
+    page = text(steward.get(f"/searches/{job.pk}/"))
+    assert "0 ended; asked for are 0.5 h and 1 at length; 10 min searched" in page
+    assert "0 of 0.5 h + 1" in text(steward.get("/searches/"))
+    sent = asked(hours=2, budget=None)
+    made = steward.post("/api/searches/", sent, content_type="application/json")
+    assert made.json()["parameters"]["hours"] == 2
 
 
 def test_a_script_starts_one_too(steward):

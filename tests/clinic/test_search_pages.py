@@ -63,7 +63,7 @@ def test_a_search_shows_its_trials_with_what_they_cost(steward, job):
     assert "<html" not in part
     assert '<td class="number">0.61</td>' in part
     assert "It &lt;b&gt;broke&lt;/b&gt;." in part
-    assert "1 of 6: 4 candidates, 2 trained at length" in part
+    assert "1 ended; asked for are 4 trials and 2 at length" in part
     assert "trial 0 done" in part
 
 

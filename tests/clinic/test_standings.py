@@ -54,6 +54,12 @@ def test_a_headline_says_how_far_how_good_and_why_not(job, administrator):
     assert jobs.resume(job=job, by=administrator).state == Job.State.QUEUED
 
 
+def test_a_headline_counts_hours_where_they_are_the_budget(administrator):
+    job = make_search(administrator, budget=None, hours=8.0, fits=9)
+    job.seconds = 5400
+    assert "0 trials ended in 90 min of 8 h" in standings.headline(job)
+
+
 def told(value, parameters, madds):
     auroc = {"value": value, "low": value - 0.1, "high": value + 0.05}
     return {

@@ -84,11 +84,25 @@ def test_each_side_has_to_know_both_kinds():
         terms.refuse_one_sided(sound)
 
 
-def cost(found, budget=10, finals=2):
+def cost(found, budget=10, finals=2, **more):
     size = (96, 64)
     return terms.estimate(
-        found, space="ofa-1.2", size=size, budget=budget, finals=finals
+        found, space="ofa-1.2", size=size, budget=budget, finals=finals, **more
     )
+
+
+def test_hours_say_how_many_candidates_fit(db, administrator):
+    """Five epochs of 72 seconds: ten an hour and worker."""
+    found = settled(epochs=5, final_epochs=20)
+    job = make_search(administrator, evaluation=found.to_json(), size=(96, 64))
+    answer(job, seconds=5 * 72.0)
+    told = cost(found, budget=None, hours=1.5, workers=2)
+    assert (told.fits, told.seconds) == (30, (30 * 5 + 2 * 20) * 72.0)
+    assert cost(found, budget=4, hours=1.5).fits == 4
+    assert cost(found, budget=None, hours=0.02).fits == 1
+    for hours in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValidationError, match=r"hours: from 0\.01 to 10000"):
+            cost(found, hours=hours)
 
 
 def test_the_cost_is_assumed_until_it_was_measured(db, administrator):

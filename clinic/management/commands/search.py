@@ -16,6 +16,7 @@ from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
 COSTS = ("parameters", "madds", "latency")
+TRIALS = 30
 SMALLEST = 32  # pixels: what the last stride leaves one of
 
 
@@ -50,7 +51,10 @@ class Command(BaseCommand):
         start.add_argument("--parent", default="", help="a model; else that in service")
         start.add_argument("--size", nargs=2, type=int, metavar=("H", "W"))
         start.add_argument("--dry-run", action="store_true", help="only what it costs")
-        known = {"trials": 30, "workers": 1, "finals": 3, "seed": 0}
+        start.add_argument("--trials", type=int, help=f"{TRIALS}, unless --hours")
+        words = "of work; no candidate is begun after"
+        start.add_argument("--hours", type=float, metavar="H", help=words)
+        known = {"workers": 1, "finals": 3, "seed": 0}
         known |= {"epochs": 5, "final-epochs": 20, "batch": 128}
         for name, value in known.items():
             start.add_argument(f"--{name}", type=int, default=value)
@@ -63,7 +67,7 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
 
-    def start(self, *, dry_run: bool, trials: int, **asked) -> None:
+    def start(self, *, dry_run: bool, trials: int | None, **asked) -> None:
         parent = _parent(asked["parent"])
         verdicts = {} if asked["images"] else _verdicts()
         agreed = _agreed(asked, verdicts)
@@ -72,25 +76,19 @@ class Command(BaseCommand):
         same = {
             "space": asked["space"],
             "size": tuple(asked["size"] or _size(parent)),
-            "budget": trials,
-            "finals": asked["finals"],
+            "budget": TRIALS if trials is None and not asked["hours"] else trials,
+            **{name: asked[name] for name in ("hours", "workers", "finals")},
         }
-        workers = asked["workers"]
         cost = terms.estimate(agreed, **same)
-        self.stdout.write(
-            f"{trials} candidates of {agreed.epochs} epochs and {asked['finals']} of "
-            f"{agreed.final_epochs}, {agreed.drawn} views an epoch: about "
-            f"{standings.span(cost.seconds / max(workers, 1))} by {workers} worker(s) "
-            f"({cost.basis})."
-        )
+        self.stdout.write(_told(agreed, cost, same))
         if dry_run:
             return
         started = search.start(
             **same,
+            fits=cost.fits,
             parent=parent,
             by=None,
             strategy=asked["strategy"],
-            workers=workers,
             seed=asked["seed"],
             objectives=len(agreed.objective),
             most={c: v for c in COSTS if (v := asked[f"most_{c}"]) is not None},
@@ -114,6 +112,17 @@ class Command(BaseCommand):
 
     def report(self, *, pk: int | None, **_: object) -> None:
         self.stdout.write(standings.report(_found(pk)))
+
+
+def _told(agreed: terms.Terms, cost: terms.Estimate, asked: dict) -> str:
+    """What it may cost, in a sentence."""
+    spent = standings.span(cost.seconds / max(asked["workers"], 1))
+    within = f" fit into {asked['hours']:g} h" if asked["hours"] else ""
+    return (
+        f"{cost.fits} candidates of {agreed.epochs} epochs{within} and "
+        f"{asked['finals']} of {agreed.final_epochs}, {agreed.drawn} views an epoch: "
+        f"about {spent} by {asked['workers']} worker(s) ({cost.basis})."
+    )
 
 
 def _found(pk: int | None) -> Job:

@@ -101,3 +101,13 @@ def test_without_a_model_verdicts_or_search_there_is_a_sentence(images, parent):
     type(parent).objects.update(stage="retired")
     with pytest.raises(CommandError, match="in service"):
         start(images)
+
+
+def test_hours_take_the_place_of_trials(parent, images):
+    cost, _ = say("start", "--images", images, "--hours", 0.5).splitlines()
+    assert " fit into 0.5 h and 3 of 20" in cost
+    job = Job.objects.get()
+    assert (job.parameters["budget"], job.parameters["hours"]) == (None, 0.5)
+    assert job.parameters["planned"] == int(cost.split()[0])
+    with pytest.raises(CommandError, match=r"hours: from 0\.01"):
+        say("start", "--images", images, "--hours", 0)
