@@ -25,6 +25,7 @@ from tqdm import tqdm
 from inference.blueprint import DEPTHS, EXPANSIONS, KERNELS
 from inference.preprocess import Recipe
 from search.data import balanced
+from search.depthwise import Quick
 from search.samples import Batch, Samples, batches
 from search.spaces import SPACES
 from search.spaces.ofa import PLACES, STAGES, Architecture
@@ -149,7 +150,8 @@ class Pupil:
         self.optimizer.zero_grad()
         losses = []
         for architecture in architectures:
-            logits = self.supernet(images, architecture)[:, 0]
+            with torch.autocast("cpu", torch.bfloat16), Quick():
+                logits = self.supernet(images, architecture)[:, 0].float()
             loss = binary_cross_entropy_with_logits(logits, wanted, counts)
             loss.backward()  # one at a time: their graphs together need memory
             losses.append(loss.item())

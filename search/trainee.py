@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from inference.networks import Arch, build
 from inference.networks.attention import Attention
 from inference.preprocess import Recipe
+from search.depthwise import Quick
 from search.group import ALONE, Group
 from search.samples import Batch
 
@@ -153,7 +154,7 @@ class Trainee:
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         device = self.group.device
         images = as_input(batch.images, self.plan.recipe).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16), Quick():
             logits, marks = self.look(images)
         labels = torch.from_numpy(batch.labels).to(device)
         if self.teacher:
