@@ -41,15 +41,21 @@ def train(
     wrists: int = 0,
     plan: Plan | None = None,
     epochs: Sequence[int] = (),
+    size: Sequence[int] | None = None,
     tell: Told = lambda history: None,
 ) -> dict[str, object]:
     """A supernet trained on the training part of the radiographs in `images` and on
     as many phantoms, in the file `out`. -> what is known of it.
 
-    epochs: one number a phase, if not those of the plan. The same call goes on where
-    it was interrupted; see search.shrinking.
+    epochs: one number a phase, if not those of the plan. size: height and width of the
+    views, likewise. The same call goes on where it was interrupted; see
+    search.shrinking.
     """
     plan = _lasting(plan or Plan(), epochs)
+    if size:
+        height, width = size
+        recipe = replace(plan.recipe, width=width, height=height)
+        plan = replace(plan, recipe=recipe)
     samples = _gathered(plan, work, images, wrists)
     plan = replace(plan, recipe=measured(plan.recipe, samples))
     pupil = shrink(plan, samples, work / f"supernet-{plan.space}-{plan.seed}", tell)

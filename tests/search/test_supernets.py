@@ -31,6 +31,12 @@ def test_phantoms_become_a_supernet_that_says_where_it_comes_from(tmp_path):
     assert again["sha256"] == said["sha256"]
 
 
+def test_views_are_as_large_as_asked(tmp_path):
+    said = train(tmp_path / "out", tmp_path, wrists=2, plan=PLAN, size=(40, 32))
+    recipe = said["source"]["plan"]["recipe"]
+    assert (recipe["height"], recipe["width"]) == (40, 32)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [({}, "nothing to learn from"), ({"wrists": 4, "epochs": (1, 2)}, "1 phases")],

@@ -25,6 +25,9 @@ class Command(BaseCommand):
         trained.add_argument(
             "--epochs", type=int, nargs="+", default=(), help="One number a phase"
         )
+        trained.add_argument(
+            "--size", type=int, nargs=2, metavar=("H", "W"), help="Of the views"
+        )
 
     def handle(self, **options: object) -> None:
         from clinic import training  # torch sits behind it
@@ -32,7 +35,7 @@ class Command(BaseCommand):
         if options["verb"] == "import":
             asked = {"published": options["published"]}
         else:
-            asked = {name: options[name] for name in ("images", "epochs")}
+            asked = {name: options[name] for name in ("images", "epochs", "size")}
             asked["wrists"] = options["phantoms"]
         try:
             made = training.supernet(out=options["out"], **asked)

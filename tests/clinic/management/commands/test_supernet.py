@@ -32,12 +32,14 @@ def test_the_published_file_is_taken(asked):
 
 
 def test_one_of_our_own_is_trained(asked):
-    said("train", "--out", "here", "--images", "there", "--phantoms", "9")
+    size = "--size", "96", "64"
+    said("train", "--out", "here", "--images", "there", "--phantoms", "9", *size)
     assert asked == {
         "out": Path("here"),
         "images": Path("there"),
         "wrists": 9,
         "epochs": (),
+        "size": [96, 64],
     }
 
 
