@@ -67,7 +67,8 @@ def conclude(*, job_id: int) -> None:
     if job is None:
         return
     with jobs.outcome(job), jobs.alive(job):
-        room, diary, best = leavings.room(job), Diary(job), search.best(job)
+        room, diary = leavings.room(job), Diary(job)
+        best = search.best(job.trials.order_by("number"))
         diary.say(f"candidate {best.number} is the best", step="making the model")
         ground = _ground(job, room)
         tried = _tried(best, ground, _seldom(lambda done: diary.say("")))

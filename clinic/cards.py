@@ -4,7 +4,7 @@ A card comes from a file and may hold anything; what has not the shape it should
 have counts as missing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clinic import registry
@@ -24,7 +24,11 @@ ABSTENTIONS = {
     "uncertain": "Left to people: uncertain",
 }
 
+JUDGED = {"by study": "by_study", "by image": "by_image"}
+COSTS = {"parameters": "Parameters", "madds": "Multiply-adds of a view"}
+
 Fact = tuple[str, str]
+Row = tuple[str, str, str]  # figure, candidate, in service
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,14 @@ class Table:
     heading: str
     head: tuple[str, ...]
     rows: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """first: what models are compared by, quality and cost. rest: all else."""
+
+    first: Sequence[Row]
+    rest: Sequence[Row]
 
 
 def facts(version: ModelVersion) -> dict[str, list[Fact]]:
@@ -94,6 +106,16 @@ def auroc(card: Mapping[str, object]) -> str:
     return _interval(_at(card, "test_by_study", "auroc"))
 
 
+def compared(told: Mapping[str, object]) -> Comparison:
+    """A job's `compared`: what was made against the model then in service."""
+    sides = told.get("candidate"), told.get("incumbent")
+    known = {f"{name} {of}": two for of in JUDGED for name, *two in _beside(sides, of)}
+    first = {name: known.pop(name) for name in [f"AUROC {of}" for of in JUDGED]}
+    for key, words in COSTS.items():
+        first[words] = [_millions(_at(side, key)) for side in sides]
+    return Comparison(*([(k, *v) for k, v in part.items()] for part in (first, known)))
+
+
 # --- Sections -------------------------------------------------------------------
 
 
@@ -116,6 +138,11 @@ def _tested(report: object) -> Iterator[Fact]:
         words = {"t": "True", "f": "False"}[key[0]]
         side = {"p": "positives", "n": "negatives"}[key[1]]
         yield f"{words} {side}", _number(_at(report, "confusion", key))
+
+
+def _beside(sides: Sequence[object], of: str) -> Iterator[tuple[str, str, str]]:
+    for facts in zip(*(_tested(_at(side, JUDGED[of])) for side in sides)):
+        yield (facts[0][0], *(value for _, value in facts))
 
 
 def _held_out(version: ModelVersion) -> Iterator[Fact]:
@@ -197,6 +224,11 @@ def _number(value: object, missing: str = NOT_MEASURED) -> str:
     if found is None:
         return missing
     return str(found) if isinstance(found, int) else f"{found:.3g}"
+
+
+def _millions(value: object) -> str:
+    found = figure(value)
+    return NOT_MEASURED if found is None else f"{found / 1e6:.2f} million"
 
 
 def _interval(value: object) -> str:

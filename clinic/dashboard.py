@@ -57,7 +57,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     about = {"job": shown, "chart": _curve(shown)}
     if not shown.is_open:  # looked at once, not every two seconds
         about |= {"bytes": leavings.size(shown), "kept": leavings.obstacle(shown)}
-    return render(request, "_job.html" if part else "job.html", about)
+    return render(request, "_job_part.html" if part else "job.html", about)
 
 
 @roles(ADMINISTRATOR)

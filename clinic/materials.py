@@ -22,11 +22,12 @@ def names(kind: str) -> list[str]:
 
 
 def path(kind: str, name: str) -> Path | None:
-    """None for no name; ValidationError for one that is not there."""
+    """None for no name; ValidationError, by the kind, for one that is not there."""
     if not name:
         return None
     if name not in names(kind):
-        raise ValidationError(f"{kind}: there is no {name} in the data folder.")
+        words = f"{kind}: there is no {name} in the data folder."
+        raise ValidationError({kind: words})
     return settings.DATA_ROOT / kind / name
 
 
@@ -43,5 +44,6 @@ def read_table(written: bytes) -> dict[str, object]:
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        raise ValidationError("latency: this file is no latency table (JSON).")
+        words = "latency: this file is no latency table (JSON)."
+        raise ValidationError({"latency": words})
     return said

@@ -76,13 +76,6 @@ def charts(job: Job, rows: Sequence[Row]) -> list[Chart]:
     ]
 
 
-def best(rows: Sequence[Row]) -> Row | None:
-    """Of those trained at length, or of all if none was: what becomes the model."""
-    scored = _scored(rows)
-    finals = [row for row in scored if row.is_final]
-    return max(finals or scored, key=lambda row: row.trial.values, default=None)
-
-
 def incumbent(model: ModelVersion) -> float | None:
     """AUROC by image of the model in service on validation, as its card says."""
     told = model.card.get("validation")

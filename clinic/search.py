@@ -7,7 +7,7 @@ transaction, so that there is no generation to wait for and no loop to be killed
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -158,11 +158,11 @@ def is_late(trial: Trial) -> bool:
     return waits and hours is not None and trial.job.seconds >= hours * 3600
 
 
-def best(job: Job) -> Trial:
-    """Of those trained at length, or of all if none was."""
-    done = job.trials.filter(state=State.DONE).order_by("number")
+def best(trials: Iterable[Trial]) -> Trial | None:
+    """Of those trained at length, or of all if none was; the first of equals."""
+    done = [trial for trial in trials if trial.state == State.DONE]
     finals = [trial for trial in done if trial.stage == Stage.FINAL]
-    return max(finals or done, key=lambda trial: trial.values)
+    return max(finals or done, key=lambda trial: trial.values, default=None)
 
 
 @transaction.atomic

@@ -36,7 +36,10 @@ def start(
 ) -> Job:
     """table: an uploaded one, in place of a stored one."""
     agreed = settled(asked)
-    stored = materials.latency_table(asked["table"])
+    table = table or materials.latency_table(asked["table"])
+    if "latency" in agreed.objective and not table:
+        words = "table: predicted latency needs a latency table."
+        raise ValidationError({"table": words})
     plain = ("parent", "space", "strategy", "budget", "hours", "workers", "finals")
     plain += ("seed",)
     limits = {cost: asked.get(f"most_{cost}") for cost in COSTS}
@@ -45,7 +48,7 @@ def start(
         fits=_estimate(agreed, asked).fits,
         objectives=len(agreed.objective),
         most={cost: value for cost, value in limits.items() if value is not None},
-        latency=table or stored,
+        latency=table,
         size=(asked["height"], asked["width"]),
         evaluation=agreed.to_json(),
         verdicts=_verdicts(asked),
@@ -64,5 +67,5 @@ def _verdicts(asked: Mapping[str, object]) -> dict[str, object]:
         return {}
     chosen = learning.choose()
     if chosen.obstacle:
-        raise ValidationError(chosen.obstacle)
+        raise ValidationError({"images": chosen.obstacle})
     return chosen.to_json()

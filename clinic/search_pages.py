@@ -1,48 +1,30 @@
 """The administrator's pages about searches: started, watched, paused, ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from clinic import drawing, jobs, leavings, materials, progress, search_form
+from clinic import (
+    drawing,
+    jobs,
+    leavings,
+    materials,
+    progress,
+    search_fields,
+    search_form,
+)
 from clinic import search as searches
-from clinic.models import Job, ModelVersion
+from clinic.models import Job
 from clinic.permissions import ADMINISTRATOR, roles
-from clinic.search import LIMITS
 from clinic.search_serializers import SearchRequestSerializer
-from clinic.terms import OBJECTIVES
 from search.spaces import SPACES
-from search.strategies import DEFAULT, STRATEGIES
 
 UNCHANGED, REFUSED = 204, 422
 MOST = 1 << 20  # bytes of a latency table that are looked at
-COUNTS = (  # name, words, least, most
-    ("height", "Image height", 32, 2048),
-    ("width", "Image width", 32, 2048),
-    ("workers", "Workers", *LIMITS["workers"]),
-    ("finals", "Best ones trained at length", *LIMITS["finals"]),
-    ("epochs", "Epochs of a candidate", 1, 200),
-    ("final_epochs", "Epochs at length", 1, 200),
-    ("batch", "Views a batch", 2, 1024),
-    ("seed", "Seed", *LIMITS["seed"]),
-)
-ASKED = {  # what the form begins with
-    "space": "ofa-1.2",
-    "strategy": DEFAULT,
-    "height": 224,
-    "width": 224,
-    "budget": 30,
-    "workers": 1,
-    "finals": 3,
-    "epochs": 5,
-    "final_epochs": 20,
-    "batch": 128,
-    "seed": 0,
-}
 LISTED = 100  # searches, the newest
 OF_SEARCH = Job.objects.filter(kind=Job.Kind.SEARCH)
 
@@ -53,7 +35,7 @@ def search_list(request: HttpRequest) -> HttpResponse:
     """The searches, or for htmx their table."""
     if "HX-Request" in request.headers:
         return render(request, "_searches.html", {"searches": _newest()})
-    return render(request, "searches.html", _form(ASKED))
+    return _form(request, search_fields.form())
 
 
 @roles(ADMINISTRATOR)
@@ -66,8 +48,7 @@ def start(request: HttpRequest) -> HttpResponse:
         asked = _asked(request)
         started = search_form.start(asked=asked, by=request.user, table=table)
     except ValidationError as error:
-        refused = _form(request.POST) | {"refusals": error.messages}
-        return render(request, "searches.html", refused, status=REFUSED)
+        return _form(request, search_fields.form(request.POST, error), REFUSED)
     messages.success(request, f"Search {started.pk} waits for its workers.")
     return redirect("search", started.pk)
 
@@ -80,7 +61,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
         asked = _asked(request)
         about = {"estimate": search_form.estimate(asked), "asked": asked}
     except ValidationError as error:
-        about = {"refusals": error.messages}
+        about = {"refusals": search_fields.form(request.POST, error).told}
     status = REFUSED if "refusals" in about else 200
     return render(request, "_estimate.html", about, status=status)
 
@@ -94,7 +75,7 @@ def search(request: HttpRequest, pk: int) -> HttpResponse:
     if not job.is_open:  # looked at once, not every two seconds
         about |= {"bytes": leavings.size(job), "kept": leavings.obstacle(job)}
     if "HX-Request" in request.headers:
-        return render(request, "_search.html", about)
+        return render(request, "_search_part.html", about)
     return render(request, "search.html", about | _figures(job, about["rows"]))
 
 
@@ -148,25 +129,15 @@ def _told(
 def _asked(request: HttpRequest) -> dict[str, object]:
     sent = SearchRequestSerializer(data=request.POST)
     if not sent.is_valid():
-        raise ValidationError(sent.sentences())
+        raise ValidationError(sent.by_field())
     return sent.validated_data
 
 
-def _form(asked: Mapping[str, object]) -> dict[str, object]:
-    several = [name for name, known in STRATEGIES.items() if known.several]
-    besides = asked.getlist("besides") if isinstance(asked, QueryDict) else []
-    return {
-        "searches": _newest(),
-        "asked": asked,
-        "besides": besides,
-        "models": ModelVersion.objects.order_by("stage", "-pk"),
-        "spaces": sorted(SPACES),
-        "strategies": list(STRATEGIES),
-        "several": several,
-        "costs": OBJECTIVES[1:],
-        "counts": COUNTS,
-        **{kind: materials.names(kind) for kind in materials.KINDS},
-    }
+def _form(
+    request: HttpRequest, form: search_fields.Form, status: int = 200
+) -> HttpResponse:
+    about = {"form": form, "searches": _newest()}
+    return render(request, "searches.html", about, status=status)
 
 
 def _search(pk: int) -> Job:
@@ -181,7 +152,8 @@ def _newest() -> list[Job]:
 
 def _progress(job: Job) -> dict[str, object]:
     rows = progress.rows(job)
-    best, said = progress.best(rows), job.parameters
+    leader, said = searches.best(row.trial for row in rows), job.parameters
+    best = next((row for row in rows if row.trial is leader), None)
     drawn = None
     if best and not job.is_open:
         space = SPACES[said["space"]]

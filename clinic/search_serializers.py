@@ -10,6 +10,8 @@ from clinic.terms import OBJECTIVES
 from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
+PARENT = "Choose a model to start from."
+
 
 class SearchRequestSerializer(serializers.Serializer):
     """A search as the form or a script asks for it; what it means is `search.start`'s
@@ -18,7 +20,7 @@ class SearchRequestSerializer(serializers.Serializer):
 
     parent = serializers.PrimaryKeyRelatedField(
         queryset=ModelVersion.objects.all(),
-        error_messages={"does_not_exist": "Choose a model to start from."},
+        error_messages=dict.fromkeys(("does_not_exist", "required"), PARENT),
     )
     space = serializers.ChoiceField(sorted(SPACES))
     strategy = serializers.ChoiceField([*STRATEGIES], default=DEFAULT)
@@ -59,13 +61,15 @@ class SearchRequestSerializer(serializers.Serializer):
             data = {k: v for k, v in data.items() if v != ""} | chosen
         return super().to_internal_value(data)
 
+    def by_field(self) -> dict[str, list[str]]:
+        """What is wrong with what was sent, in sentences."""
+        found = self.errors.items()
+        return {name: [*map(str, _flat(errors))] for name, errors in found}
+
     def sentences(self) -> list[str]:
-        """What is wrong with what was sent, each with the name of its field."""
-        return [
-            f"{name}: {error}"
-            for name, errors in self.errors.items()
-            for error in _flat(errors)
-        ]
+        """The same, each with the name of its field."""
+        found = self.by_field().items()
+        return [f"{name}: {error}" for name, errors in found for error in errors]
 
 
 def _flat(errors: object) -> Iterator[object]:

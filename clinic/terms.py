@@ -6,6 +6,7 @@ against the digests written there, so that no two candidates learn from differen
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -60,24 +61,36 @@ def settle(
     verdicts: Mapping[str, object],
     **asked: object,
 ) -> Terms:
-    """ValidationError, in words, for radiographs or a file that cannot be used, and
-    for objectives and epochs that make no sense."""
+    """ValidationError, in words and by the name of the field, for radiographs or a file
+    that cannot be used, and for objectives and epochs that make no sense."""
     terms = Terms(**asked)
     refuse_nonsense(terms)
     found = {"drawn": 2 * min(_verdicts(verdicts))}
-    try:
-        if images:
-            examples = read(images)
-            refuse_one_sided(examples)
-            found = {"drawn": 2 * min(_kinds(Parts.of(examples).training))}
-            found |= {"images": str(images.resolve())}
-            found["digest"] = digest(images, examples)
-        if supernet:
-            found |= {"supernet": str(supernet.resolve())}
-            found["supernet_digest"] = file_digest(supernet)
-    except (OSError, KeyError, ValueError) as error:
-        raise ValidationError(str(error)) from error
+    with _about("images"):
+        found |= _radiographs(images) if images else {}
+    with _about("supernet"):
+        found |= _weights(supernet) if supernet else {}
     return Terms(**asdict(terms) | found)
+
+
+@contextmanager
+def _about(field: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, ValueError) as error:
+        raise ValidationError({field: str(error)}) from error
+
+
+def _radiographs(folder: Path) -> dict[str, object]:
+    examples = read(folder)
+    refuse_one_sided(examples)
+    drawn = 2 * min(_kinds(Parts.of(examples).training))
+    known = {"digest": digest(folder, examples), "drawn": drawn}
+    return known | {"images": str(folder.resolve())}
+
+
+def _weights(file: Path) -> dict[str, object]:
+    return {"supernet": str(file.resolve()), "supernet_digest": file_digest(file)}
 
 
 def refuse_nonsense(terms: Terms) -> None:

@@ -1,7 +1,6 @@
 """How pages write names, figures and the way to the bundle."""
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from clinic import standings
+from clinic import cards, standings
 
 register = template.Library()
 register.filter("span", standings.span)
+register.filter("compared", cards.compared)
 INTERVAL = {"low", "value", "high"}
 MAKING = {"plan", "parts", "data"}
 ENTRY = "src/main.ts"
@@ -97,8 +97,9 @@ def short(value: float | None) -> str:
 
 
 @register.filter
-def entry(known: Mapping[str, object], name: str) -> object:
-    return known.get(name, "")
+def last_name(path: str) -> str:
+    """Of a file or folder."""
+    return Path(path).name
 
 
 @register.filter
@@ -112,17 +113,6 @@ def millions(value: float) -> str:
 def signed(value: float) -> str:
     """A difference: +0.012, −0.003."""
     return f"{value:+.3f}".replace("-", "−")
-
-
-@register.filter
-def compared(told: dict) -> list[tuple[str, str, str]]:
-    """A job's `compared` as (figure, candidate, incumbent)."""
-    candidate, incumbent = (
-        dict(_numbers(told.get(side) or {})) for side in ("candidate", "incumbent")
-    )
-    return [
-        (name, value, incumbent.get(name, "–")) for name, value in candidate.items()
-    ]
 
 
 def _numbers(branch: dict, above: str = "") -> list[tuple[str, str]]:

@@ -73,3 +73,15 @@ export function drawCharts(root: ParentNode): void {
     draw(figure);
   }
 }
+
+/** Numbers that somebody has opened stay open when newer charts take their place. */
+export function keepNumbersOpen(): void {
+  let open: string[] = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target } = (event as CustomEvent<{ target: HTMLElement }>).detail;
+    open = [...target.querySelectorAll("details[open][id]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  });
+}

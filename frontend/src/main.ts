@@ -40,7 +40,8 @@ if (study) {
   offerHelp([]);
 }
 if (document.querySelector("[data-chart]")) {
-  const { drawCharts } = await import("./chart");
+  const { drawCharts, keepNumbersOpen } = await import("./chart");
   drawCharts(document);
+  keepNumbersOpen();
   document.addEventListener("htmx:load", () => drawCharts(document));
 }

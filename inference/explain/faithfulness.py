@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inference.overlay import peak
-
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 
@@ -27,15 +25,10 @@ class Curves(NamedTuple):
     insertion: float
 
 
-def pointing_game(relevance: np.ndarray, box: Box, margin: float = 0.0) -> bool:
-    """Is the peak of (H, W) relevance at most `margin` pixels outside the box (Zhang
-    et al. 2018, doi:10.1007/s11263-017-1059-x)?"""
-    x, y, strength = peak(relevance)
-    return strength > 0 and inside((x, y), box, margin)
-
-
 def inside(point: tuple[float, float], box: Box, margin: float = 0.0) -> bool:
-    """Is (x, y) in the box, or at most `margin` pixels from a side of it?"""
+    """Is (x, y) in the box, or at most `margin` pixels from a side of it? Asked of a
+    map's peak it is the pointing game (Zhang et al. 2018,
+    doi:10.1007/s11263-017-1059-x), which `search.pointing` plays."""
     return all(
         start - margin <= place < start + size + margin
         for place, start, size in zip(point, box[:2], box[2:])

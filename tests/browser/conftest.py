@@ -25,6 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 FLAGS += ["--disable-dev-shm-usage"]
 BUNDLE = django_settings.BASE_DIR / "frontend" / "dist" / ".vite" / "manifest.json"
+FITS = "document.documentElement.scrollWidth <= innerWidth"
 SHOTS = django_settings.BASE_DIR / "var" / "screenshots"
 
 
@@ -150,10 +151,19 @@ def sign_in(page, server, database):
 
 @pytest.fixture
 def shot(page):
-    """Keep a picture of the page for people to look at."""
+    """Keep a picture of the page for people to look at; `both`: whole, wide and narrow,
+    with nothing to scroll sideways to."""
 
-    def shot(name):
+    def shot(name, both=False):
         SHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SHOTS / f"{name}.png")
+        if not both:
+            page.screenshot(path=SHOTS / f"{name}.png")
+            return
+        before = page.viewport_size
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+            assert page.evaluate(FITS), f"{name} is wider than {width} pixels"
+        page.set_viewport_size(before)
 
     return shot

@@ -60,11 +60,11 @@ def test_a_training_is_started_watched_cancelled_and_resumed(
     assert nothing_overflows(page)
     page.get_by_label("Epochs").fill("12")
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator("#job")).to_contain_text("Waiting for the training worker")
+    expect(page.locator("#state")).to_contain_text("Waiting for the training worker")
     job = Job.objects.get()
     held = jobs.claim(pk=job.pk)
     jobs.beat(job=held, step="training", done=3.4, history=history(3), line="epoch 3")
-    expect(page.locator("#job")).to_contain_text("3.4 of 12", timeout=8000)
+    expect(page.locator("#state")).to_contain_text("3.4 of 12", timeout=8000)
     expect(page.locator("#curve canvas")).to_be_visible(timeout=8000)
     expect(page.locator("#curve .numbers tbody tr")).to_have_count(3)
     jobs.beat(job=held, done=9.2, history=history(9), line="epoch 9")
@@ -124,7 +124,7 @@ def test_a_finished_job_and_the_list(page, sign_in, verdicts, shot, server):
     assert findings(page) == []
     page.goto(f"{server}/jobs/{job.pk}/")
     expect(page.locator("#curve canvas")).to_be_visible()
-    page.screenshot(path="var/screenshots/job-done.png", full_page=True)
+    shot("job-done", both=True)
     assert findings(page) == []
     assert nothing_overflows(page)
 
@@ -170,7 +170,7 @@ def test_monitoring_draws_what_its_tables_say(page, sign_in, database, shot, ser
     expect(
         page.get_by_text("Population stability index: not measured.")
     ).to_be_visible()
-    page.screenshot(path="var/screenshots/monitoring.png", full_page=True)
+    shot("monitoring", both=True)
     assert findings(page) == []
     assert nothing_overflows(page)
     page.locator("select[name=days]").select_option("7")

@@ -130,6 +130,30 @@ def test_shipped_cards_tell_what_they_must(version, path):
     assert cards.data(version.card).rows[0][1] != "not measured"
 
 
+def judged(auroc, **more):
+    interval = {"value": auroc, "low": auroc - 0.1, "high": auroc + 0.05}
+    return {"auroc": interval, "cases": 20, "confusion": {"fp": 3}} | more
+
+
+def test_two_models_are_told_apart_by_quality_and_cost_first():
+    made = {"by_study": judged(0.8), "by_image": judged(0.75), "parameters": 6_384_753}
+    served = {"by_study": judged(0.7, cases=20), "madds": 72_005_312}
+    found = cards.compared({"candidate": made, "incumbent": served})
+    assert found.first == [
+        ("AUROC by study", "0.800 (0.700 – 0.850)", "0.700 (0.600 – 0.750)"),
+        ("AUROC by image", "0.750 (0.650 – 0.800)", "not measured"),
+        ("Parameters", "6.38 million", "not measured"),
+        ("Multiply-adds of a view", "not measured", "72.01 million"),
+    ]
+    assert ("False positives by image", "3", "not measured") in found.rest
+    assert not [name for name, *_ in found.rest if name.startswith("AUROC by")]
+
+
+@pytest.mark.parametrize("odd", [{}, {"candidate": 3}, {"candidate": {"by_study": []}}])
+def test_a_comparison_that_holds_anything_is_still_a_table(odd):
+    assert {row[1] for row in cards.compared(odd).first} == {"not measured"}
+
+
 ODD = {"training": {"attributes": {"sex": {"groups": [3, None], "missing": "x"}}}}
 KEYS = ("parts", "test", "holdout", "plan", "data", "pointing", "limits")
 KEYS += ("members", "calibration", "confident", "abstentions")

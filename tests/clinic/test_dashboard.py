@@ -167,10 +167,13 @@ def test_what_came_of_it_stands_beside_what_serves(steward, administrator):
     jobs.finish(
         job=jobs.claim(pk=job.pk),
         candidate=make_model("new", stage="candidate"),
-        compared={"candidate": report, "incumbent": report | {"cases": 9}},
+        compared={
+            "candidate": {"by_study": report},
+            "incumbent": {"by_study": report | {"cases": 9}},
+        },
     )
     page = text(steward.get(f"/jobs/{job.pk}/"))
-    assert "<td>0.75 (0.5 – 0.9)</td>" in page
+    assert "<td>0.750 (0.500 – 0.900)</td>" in page
     assert "<td>8</td><td>9</td>" in page
 
 

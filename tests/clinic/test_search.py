@@ -390,7 +390,7 @@ def test_a_search_is_to_be_had_once_its_trials_have_ended(administrator, letters
     held = jobs.claim(pk=job.pk)
     assert (held.state, held.attempts) == ("running", 1)
     assert jobs.claim(pk=job.pk) is None
-    assert search.best(held).stage == "final"
+    assert search.best(held.trials.all()).stage == "final"
     jobs.fail(job=held, reason="No room on the disk.")
     jobs.resume(job=held, by=administrator)
     assert jobs.claim(pk=job.pk).state == "running"
@@ -406,3 +406,14 @@ def test_a_search_without_any_answer_cannot_be_resumed(administrator):
     assert job.state == "failed"
     with pytest.raises(ValidationError, match="None of its candidates"):
         jobs.resume(job=job, by=administrator)
+
+
+def test_the_best_is_of_those_trained_at_length_once_there_are_any():
+    def trial(number, value, stage="candidate", state="done"):
+        return Trial(number=number, values=[value], stage=stage, state=state)
+
+    brief = [trial(0, 0.6), trial(1, 0.8), trial(2, 0.8), trial(3, 0.9, state="failed")]
+    long = [trial(4, 0.7, "final"), trial(5, 0.95, "final", "running")]
+    assert search.best([]) is None
+    assert search.best(brief).number == 1
+    assert search.best([*brief, *long]).number == 4

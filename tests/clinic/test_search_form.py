@@ -36,6 +36,15 @@ def text(answer):
     return answer.content.decode()
 
 
+def at(answer, field):
+    """What stands at a field, which points there."""
+    page = text(answer)
+    control = page.split(f'id="field-{field}"')[-1].split(">")[0]
+    assert field == "besides" or 'aria-invalid="true"' in control
+    assert f'aria-describedby="wrong-{field}' in page
+    return page.split(f'<p class="at-field" id="wrong-{field}">')[1].split("</p>")[0]
+
+
 def test_a_search_is_started_from_the_form(steward, administrator, wrists):
     sent = asked(most_parameters="7000000", most_madds="", most_latency="")
     answer = steward.post("/searches/start/", sent)
@@ -52,7 +61,7 @@ def test_several_objectives_need_a_strategy_that_follows_them(steward):
     sent = asked(besides=["parameters", "madds"], strategy="evolution")
     refused = steward.post("/searches/start/", sent)
     assert refused.status_code == 422
-    assert f"{sent['strategy']} follows one objective only" in text(refused)
+    assert at(refused, "besides") == "Evolution follows one objective only."
     assert not Job.objects.exists()
     steward.post("/searches/start/", sent | {"strategy": "pareto"})
     job = Job.objects.get()
@@ -77,29 +86,54 @@ def test_a_table_may_be_uploaded_or_stored(steward, settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "field", "sentence"),
     [
-        ({"parent": 999}, "Choose a model to start from."),
-        ({"budget": "many"}, "budget: A valid integer is required."),
-        ({"budget": 0}, "budget: from 1 to 10000."),
-        ({"hours": "0"}, "hours: from 0.01 to 10000."),
-        ({"budget": ""}, "budget: a number of trials, or hours."),
-        ({"epochs": 0}, "epochs: from 1 to 200."),
-        ({"space": "mars"}, "space: "),
-        ({"images": "../elsewhere"}, "in the data folder"),
-        ({"images": ""}, "at least 3 of each are needed"),
-        ({"most_latency": "3"}, "No limit is known by the name latency."),
-        ({"besides": "beauty"}, "is not a valid choice."),
+        ({"parent": 999}, "parent", "Choose a model to start from."),
+        ({"parent": ""}, "parent", "Choose a model to start from."),
+        ({"budget": "many"}, "budget", "A valid integer is required."),
+        ({"budget": 0}, "budget", "From 1 to 10000."),
+        ({"hours": "0"}, "hours", "From 0.01 to 10000."),
+        ({"budget": ""}, "budget", "A number of trials, or hours."),
+        ({"epochs": 0}, "epochs", "From 1 to 200."),
+        ({"space": "mars"}, "space", "&quot;mars&quot; is not a valid choice."),
+        ({"images": "../elsewhere"}, "images", "There is no ../elsewhere in the data"),
+        ({"images": ""}, "images", "at least 3 of each are needed"),
+        ({"supernet": "none"}, "supernet", "There is no none in the data folder."),
+        ({"table": "pi.json"}, "table", "There is no pi.json in the data folder."),
+        ({"besides": "beauty"}, "besides", "is not a valid choice."),
+        (
+            {"besides": "latency", "strategy": "pareto"},
+            "table",
+            "Predicted latency needs a latency table.",
+        ),
     ],
 )
-def test_a_refusal_keeps_what_was_typed_and_starts_nothing(steward, wrong, sentence):
+def test_a_refusal_stands_at_its_field_and_keeps_what_was_typed(
+    steward, wrong, field, sentence
+):
     answer = steward.post("/searches/start/", asked(workers=7) | wrong)
     assert answer.status_code == 422
-    assert sentence in text(answer)
+    assert sentence in at(answer, field)
+    assert text(answer).count('class="at-field"') == 1
     assert 'name="workers" type="number" min="1" max="1000" required value="7"' in (
         text(answer)
     )
     assert not Job.objects.exists()
+
+
+def test_limits_that_nothing_keeps_are_refused_above_them(steward):
+    answer = steward.post("/searches/start/", asked(most_latency="3"))
+    said = '<p class="at-field">No limit is known by the name latency.</p>'
+    assert answer.status_code == 422 and said in text(answer)
+
+
+def test_a_data_set_that_cannot_be_learnt_from_is_refused_at_its_field(steward, wrists):
+    table = wrists / "examples.csv"
+    lines = table.read_text().splitlines()
+    sound = [line for line in lines[1:] if line.split(",")[1] == "0"]
+    table.write_text("\n".join([lines[0], *sound]))
+    answer = steward.post("/searches/start/", asked())
+    assert "usable label or verdict “a fracture”" in at(answer, "images")
 
 
 def test_it_says_what_it_may_cost_and_starts_nothing(steward):
@@ -107,7 +141,9 @@ def test_it_says_what_it_may_cost_and_starts_nothing(steward):
     assert answer.status_code == 200
     assert "of one worker, shared by 2" in text(answer)
     assert "nothing measured yet" in text(answer)
-    assert steward.post("/searches/estimate/", asked(budget="")).status_code == 422
+    refused = steward.post("/searches/estimate/", asked(budget=""))
+    assert refused.status_code == 422
+    assert "Candidates to try: A number of trials, or hours." in text(refused)
     told = steward.post("/searches/estimate/", asked(budget="", hours="0.5"))
     assert "candidates within 0.50 h, then 1 at length" in text(told)
     assert not Job.objects.exists()

@@ -124,14 +124,14 @@ def test_a_refusal_is_told_and_changes_nothing(steward, job, administrator):
 def test_a_search_that_is_done_draws_the_best_and_leads_to_its_model(steward, job):
     end(job, 0.6, 0.5, 0.7, 0.65, 0.8, 0.75)
     model = make_model("won", stage="candidate")
-    told = {"candidate": {"auroc": 0.8}, "incumbent": {"auroc": 0.7}}
+    told = {"candidate": {"parameters": 4e6}, "incumbent": {"parameters": 2_500_000}}
     search.conclude(job=job, candidate=model, compared=told)
     page = text(steward.get(f"/searches/{job.pk}/"))
     assert "The best: trial 4, score 0.8" in page
     assert "<svg viewBox" in page and "stage 5: 192 channels" in page
     assert f'href="/models/{model.pk}/">won' in page
     assert "hx-get" not in page.split('id="search"')[1].split(">")[0]
-    row = '<th scope="row">auroc</th><td>0.8</td><td>0.7</td>'
+    row = '<th scope="row">Parameters</th><td>4.00 million</td><td>2.50 million</td>'
     assert row in page
 
 

@@ -6,7 +6,6 @@ from torch import nn
 from inference.explain.faithfulness import (
     curves,
     inside,
-    pointing_game,
     positive_mass,
     randomisation,
     shuffled,
@@ -19,15 +18,6 @@ def relevance() -> np.ndarray:
     relevance = np.zeros((96, 64), np.float32)
     relevance[40, 20], relevance[10, 50] = 1, -5
     return relevance
-
-
-def test_the_pointing_game_is_won_inside_the_box(relevance):
-    assert pointing_game(relevance, (15, 35, 10, 10))
-    assert not pointing_game(relevance, (45, 5, 10, 10))
-
-
-def test_without_anything_for_a_fracture_the_game_is_lost():
-    assert not pointing_game(-np.ones((96, 64), np.float32), (0, 0, 64, 96))
 
 
 def test_the_margin_is_in_pixels():
