@@ -36,6 +36,7 @@ class Command(BaseCommand):
             about.add_argument(
                 "pk", type=int, nargs="?", metavar="SEARCH", help="else the newest"
             )
+        about.add_argument("--to", type=Path, metavar="DIR", help="with its figures")
 
     def _add_start(self, start: CommandParser) -> None:
         start.add_argument("--space", choices=sorted(SPACES), default="ofa-1.2")
@@ -110,8 +111,13 @@ class Command(BaseCommand):
         job = jobs.resume(job=_found(pk), by=None)
         self.stdout.write(standings.headline(job))
 
-    def report(self, *, pk: int | None, **_: object) -> None:
-        self.stdout.write(standings.report(_found(pk)))
+    def report(self, *, pk: int | None, to: Path | None, **_: object) -> None:
+        if to is None:
+            self.stdout.write(standings.report(_found(pk)))
+            return
+        from clinic import search_report  # draws, which takes a second to load
+
+        self.stdout.write(str(search_report.write(_found(pk), to)))
 
 
 def _told(agreed: terms.Terms, cost: terms.Estimate, asked: dict) -> str:

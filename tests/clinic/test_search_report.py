@@ -1,0 +1,54 @@
+"""A search as a document: what it says is what the rows say."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from clinic import search_report, trials
+from clinic.trials import Outcome
+from tests.clinic.factories import make_search
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def job(administrator):
+    job = make_search(administrator, budget=2, workers=1, finals=1)
+    job.parameters["evaluation"] = {"images": "/secret/place/hands", "epochs": 5}
+    job.save()
+    for score in (0.71, 0.64, 0.78):
+        held = trials.claim(pk=job.trials.get(state="queued").pk)
+        trials.finish(trial=held, outcome=Outcome([score], {"parameters": 2e6}))
+        job.refresh_from_db()
+    return job
+
+
+def test_it_tells_the_terms_the_best_and_every_trial(job, tmp_path):
+    text = search_report.write(job, tmp_path).read_text()
+    best = job.trials.get(number=2)
+    assert f"Trial 2, 0.780 on validation: `{best.architecture}`" in text
+    assert "* images: hands\n" in text and "secret" not in text
+    assert f"* seed: {job.seed}" in text or job.seed == 0
+    scores = re.findall(r"\| (0\.\d{3}) +\|", text)
+    assert scores == ["0.710", "0.640", "0.780"]
+
+
+def test_its_figures_draw_every_candidate_and_are_the_same_again(job, tmp_path):
+    text = search_report.write(job, tmp_path).read_text()
+    figures = re.findall(r"\]\((.+\.svg)\)", text)
+    assert "trials.svg" in figures and len(figures) > 1
+    for name in figures:
+        drawn = (tmp_path / name).read_bytes()
+        root = ElementTree.fromstring(drawn)
+        points = root.iter("{http://www.w3.org/2000/svg}use")
+        assert len(list(points)) >= 2
+        search_report.write(job, tmp_path)
+        assert (tmp_path / name).read_bytes() == drawn
+
+
+def test_nothing_judged_is_said_in_words(administrator, tmp_path):
+    waiting = make_search(administrator, budget=2)
+    with pytest.raises(ValueError, match="has judged no candidate yet"):
+        search_report.write(waiting, tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
