@@ -119,7 +119,7 @@ def _tried(trial: Trial, ground: Ground, tell: Tell) -> Tried:
 def _outcome(trial: Trial, tried: Tried) -> Outcome:
     """The first objective is better the higher it is, the others the lower."""
     said, objective = trial.job.parameters, Terms.of(trial.job).objective
-    known = {"auroc": tried.auroc, **tried.costs}
+    known = {**tried.scores, **tried.costs}
     if said["latency"]:
         architecture = SPACES[said["space"]].from_json(trial.architecture)
         known["latency"] = Table.from_json(said["latency"]).predict(architecture)

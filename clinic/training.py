@@ -10,15 +10,20 @@ from django.conf import settings
 from django.db import transaction
 
 from clinic import jobs, learning, leavings, registry, terms
-from clinic.models import Job, ModelVersion
+from clinic.models import Job, ModelVersion, Trial
 from clinic.pacs import Pacs
+from clinic.search import best
 from inference import artifact
+from inference.networks import Arch
 from inference.reader import open_reader
-from search import aggregation, contest, data, exam, run, supernets
+from search import aggregation, contest, data, exam, lineup, run, supernets
 from search.ablation import Bench
+from search.baselines import entrant
 from search.findings import findings, table
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
+from search.spaces import SPACES
+from search.supernet import arch
 from search.trainee import Plan, Stage
 from search.unite import unite as committee
 
@@ -253,6 +258,30 @@ def ablation(
         raise ValueError(f"no row {', '.join(unknown)}: {', '.join(bench.rows)}")
     found = list(findings(bench, names or list(bench.rows), seeds))
     return [finding.to_json() for finding in found], table(found)
+
+
+def lined_up(*, names: Sequence[str], seeds: Sequence[int], **asked: object) -> Table:
+    """Networks (all if none is named) on the same patches: as JSON, and as a table.
+
+    names: of search.baselines.LINE_UP, files of architectures, numbers of searches.
+    asked: see search.lineup.Lineup.
+    """
+    chosen = dict(map(_entrant, names)) or lineup.LINE_UP
+    work = Path(settings.DATA_ROOT, "training")
+    bench = lineup.Lineup(work=work, networks=chosen, **asked)
+    found = list(lineup.rows(bench, seeds))
+    return lineup.to_json(bench, found), lineup.report(bench, found)
+
+
+def _entrant(name: str) -> tuple[str, Arch]:
+    """A number is that of a search, whose best architecture it stands for."""
+    if not name.isdigit():
+        return name.removesuffix(".json"), entrant(name)
+    job = Job.objects.filter(kind=Job.Kind.SEARCH, pk=int(name)).first()
+    if job is None or not job.trials.filter(state=Trial.State.DONE).exists():
+        raise ValueError(f"Search {name} has no candidate that was trained.")
+    space = SPACES[job.parameters["space"]]
+    return f"search {name}", arch(space, space.from_json(best(job).architecture))
 
 
 def aggregations(

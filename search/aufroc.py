@@ -128,6 +128,21 @@ def compare(
     return Comparison(one, other, interval(ones - others))
 
 
+def areas(
+    studies: Sequence[Judged],
+    *,
+    groups: Sequence[Hashable] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> np.ndarray:
+    """The area, then that of each draw of the bootstrap, (1 + draws,); nan without a
+    fracture. The same for all who are judged on the same studies, so that areas of
+    several may be subtracted or averaged draw by draw."""
+    curve = Curve(studies)
+    drawn = _weights(studies, groups, draws, seed)
+    return np.array([curve.area(each) for each in drawn])
+
+
 class Curve:
     """All operating points of a set of studies, joined by straight lines.
 

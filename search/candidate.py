@@ -14,12 +14,14 @@ from torch import Tensor
 
 from inference.networks import Arch, build
 from inference.preprocess import Recipe
+from search.evaluate import auroc
+from search.patches import Patches
 from search.samples import Samples
 from search.spaces import SPACES
 from search.spaces.ofa import Architecture
 from search.supernet import Supernet, arch, recalibrate
-from search.train import Material, fit
-from search.trainee import Plan, Stage, as_input
+from search.train import Material, fit, predict
+from search.trainee import Plan, Progress, Stage, as_input
 
 EPOCHS, FINAL_EPOCHS = 5, 20
 CALIBRATING, AT_ONCE = 2000, 200  # images a cut-out network sees before it learns
@@ -30,7 +32,8 @@ Tell = Callable[[float], None]  # how much of the training is done, [0, 1]
 @dataclass(frozen=True)
 class Task:
     """What every candidate of a search is trained and judged on. supernet: None
-    begins with random weights."""
+    begins with random weights. proposed: the validation side, where candidates look
+    at patches and not at whole views; `material` then is of patches, too."""
 
     space: str
     material: Material
@@ -38,6 +41,7 @@ class Task:
     supernet: Supernet | None = None
     seed: int = 0
     batch: int = 128
+    proposed: Patches | None = None
 
     def __post_init__(self) -> None:
         if self.supernet and self.supernet.space != SPACES[self.space]:
@@ -49,10 +53,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Tried:
-    """auroc: of the validation studies, by `weights`, which are the last epoch's."""
+    """scores: by `weights`, which are the last epoch's. auroc: of the validation
+    studies; of patches, each by itself. aufroc: of patches only."""
 
     arch: Arch
-    auroc: float
+    scores: Mapping[str, float]
     weights: Mapping[str, Tensor]
     history: list[dict[str, float]]
     costs: Mapping[str, int]
@@ -79,17 +84,34 @@ def attempt(
         "parameters": space.parameters(architecture),
         "madds": space.madds(architecture, *size),
     }
-    found = progress.history[-1]["study_auroc"]
-    return Tried(chosen, found, progress.best, progress.history, costs)
+    scores = _scores(task, chosen, progress)
+    return Tried(chosen, scores, progress.best, progress.history, costs)
+
+
+def _scores(task: Task, arch: Arch, progress: Progress) -> dict[str, float]:
+    if task.proposed is None:
+        return {"auroc": progress.history[-1]["study_auroc"]}
+    network = build(arch).eval()
+    network.load_state_dict(progress.best)
+    logits = predict(network, task.proposed.samples, task.recipe)
+    found = auroc(task.proposed.samples.labels, logits)
+    return {"auroc": found, "aufroc": task.proposed.area(logits)}
 
 
 def plan(task: Task, arch: Arch, epochs: int) -> Plan:
+    return learning(arch, task.recipe, epochs, task.seed, task.batch)
+
+
+def learning(
+    arch: Arch, recipe: Recipe, epochs: int, seed: int = 0, batch: int = 128
+) -> Plan:
+    """FractNet's way of training, for whichever network."""
     return Plan(
         arch,
         (Stage(epochs, 1.0, True, 0.02),),
-        task.recipe,
-        seed=task.seed,
-        batch=task.batch,
+        recipe,
+        seed=seed,
+        batch=batch,
         decay=1e-4,
         boxes=0.0,
         ema=0.99,

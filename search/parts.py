@@ -31,5 +31,15 @@ class Parts:
         return cls(training, ours(validation), ours(test))
 
 
+def refuse_unmarked(parts: Parts) -> None:
+    """Patches, and AUFROC, need marked fractures on each side. ValueError, in words."""
+    for side, found in vars(parts).items():
+        if not any(e.label and e.boxes for e in ours(found)):
+            raise ValueError(
+                f"Nobody has marked a fracture by a box in the {side} part: patches "
+                "and AUFROC need boxes. AUROC of whole views needs none."
+            )
+
+
 def ours(found: Sequence[Example]) -> list[Example]:
     return [example for example in found if example.part not in OTHER_PARTS]

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.networks import Arch, build
+from inference.networks import Arch
 from inference.networks.attention import Attention
 from inference.preprocess import Recipe
+from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
 from search.samples import Batch
@@ -285,8 +286,7 @@ def targets(
 
 def as_input(pixels: np.ndarray, recipe: Recipe) -> Tensor:
     """[0, 1] -> what networks take, in the memory layout that trains fastest."""
-    images = torch.from_numpy(pixels.astype(np.float32))
-    images = (images - recipe.mean) / recipe.std
+    images = (torch.from_numpy(pixels.astype(np.float32)) - recipe.mean) / recipe.std
     return images.to(memory_format=torch.channels_last)
 
 

@@ -68,6 +68,7 @@ HOMES = {
     "captum": "inference/explain/",
     "dicomanonymizer": "search/deidentify.py",
     "matplotlib": "search/demographics_page.py",
+    "monai": "search/baselines.py",
     "orthanc_api_client": "clinic/pacs/orthanc.py",
     "nevergrad": "search/strategies/libraries.py",
     "optuna": "search/strategies/libraries.py",

@@ -22,10 +22,10 @@ def heat(network: nn.Module, x: Tensor) -> Tensor:
         x = x.detach().clone().requires_grad_()
         cam = LayerGradCam(copy, copy.gradcam_layer)
         cells = cam.attribute(x, target=0, relu_attributions=True).detach()
-    return _place(cells, network.origin, x.shape[-2:])
+    return place(cells, network.origin, x.shape[-2:])
 
 
-def _place(cells: Tensor, origin: float, shape: tuple[int, int]) -> Tensor:
+def place(cells: Tensor, origin: float, shape: tuple[int, int]) -> Tensor:
     """Interpolate (N, 1, h, w), whose cell (i, j) lies at origin + 16 (i, j), onto
     the pixels: (N, H, W). Beyond the outermost cells their values go on."""
     rows, columns = (

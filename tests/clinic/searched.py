@@ -47,6 +47,19 @@ def draw(folder):
     return folder
 
 
+def boxes_of(images, path):
+    """A detector that finds every fracture of `draw`, and suspects each image else."""
+    said = []
+    with (images / "examples.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            places = [*json.loads(row["boxes"]), [4, 4, 20, 20], [90, 120, 20, 20]]
+            said += [
+                {"image_id": row["image"], "bbox": box, "score": 0.5} for box in places
+            ]
+    path.write_text(json.dumps(said))
+    return path
+
+
 def begin(parent, images, by=None, budget=3, **asked):
     """Candidates one after the other, and one of them at length."""
     said = {"epochs": 1, "final_epochs": 2, "batch": 8} | asked

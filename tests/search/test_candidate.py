@@ -1,6 +1,7 @@
 """A candidate begins with what is cut out, learns as FractNet's did, and is judged."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from inference.preprocess import Recipe
 from search import candidate
 from search.candidate import Task, attempt, begun, plan
 from search.evaluate import auroc
+from search.example import Example
+from search.patches import Patches
 from search.samples import Samples
 from search.spaces import SPACES
 from search.spaces.ofa import SMALLEST
@@ -90,7 +93,7 @@ def test_it_is_trained_once_and_judged_by_the_weights_it_ends_with(task, tmp_pat
     network = build(tried.arch)
     network.load_state_dict(tried.weights)
     logits = predict(network.eval(), task.material.validation, RECIPE)
-    assert tried.auroc == auroc(task.material.validation.labels, logits)
+    assert tried.scores == {"auroc": auroc(task.material.validation.labels, logits)}
     built = sum(p.numel() for p in network.parameters() if isinstance(p, nn.Parameter))
     assert built == tried.costs["parameters"]
     told.clear()
@@ -101,3 +104,23 @@ def test_it_is_trained_once_and_judged_by_the_weights_it_ends_with(task, tmp_pat
 def test_a_supernet_of_another_width_is_refused_in_words(task):
     with pytest.raises(ValueError, match=r"width 1.0, candidates of ofa-1.2"):
         replace(task, space="ofa-1.2")
+
+
+def test_of_patches_it_is_told_how_well_it_finds_fractures(task, tmp_path):
+    """Every image has one patch, on its fracture where it has one."""
+    seen = made(8, 1)
+    mark = (0.0, 0.0, 9.0, 9.0)
+    found = [
+        Example(Path(f"{i}"), label, str(i), str(i), boxes=(mark,) * label)
+        for i, label in enumerate(seen.labels.tolist())
+    ]
+    boxes, overlaps = np.array([mark] * 8), seen.labels.astype(float)
+    proposed = Patches(tuple(found), seen, boxes, np.ones(8), overlaps)
+    tried = attempt(replace(task, proposed=proposed), SMALLEST, tmp_path, epochs=2)
+    network = build(tried.arch)
+    network.load_state_dict(tried.weights)
+    logits = predict(network.eval(), seen, RECIPE)
+    assert tried.scores == {
+        "auroc": auroc(seen.labels, logits),
+        "aufroc": proposed.area(logits),
+    }

@@ -1,6 +1,6 @@
 """Compare models, or ways of using or training them, on a held-out part of the data.
 
-No PACS and no database is needed.
+No PACS is needed, and no database but to name a search.
 """
 
 import json
@@ -47,9 +47,13 @@ class Command(BaseCommand):
             default=settings.SAMPLE_DATA / "weights" / WEIGHTS,
             help="SqueezeNet v1.0, trained on ImageNet",
         )
-        for verb in ways, recipes:
+        networks = whats.add_parser(
+            "search", help="networks on the same patches, FractNet's Table 1"
+        )
+        self._add_patches(networks)
+        for verb in ways, recipes, networks:
             verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-        for verb in models, ways, recipes:
+        for verb in models, ways, recipes, networks:
             verb.add_argument(
                 "--images",
                 type=Path,
@@ -57,6 +61,25 @@ class Command(BaseCommand):
                 default=settings.SAMPLE_DATA / "fracatlas",
             )
             verb.add_argument("--json", type=Path, metavar="OUT")
+
+    def _add_patches(self, networks: CommandParser) -> None:
+        networks.add_argument(
+            "names",
+            nargs="*",
+            metavar="ARCHITECTURE",
+            help="networks, files of architectures, numbers of searches; else all",
+        )
+        networks.add_argument(
+            "--patches",
+            type=Path,
+            metavar="MODEL|JSON",
+            default=settings.SHIPPED_MODELS / "squeezenet",
+            help="who proposes: an artifact, or a detector's results in COCO's form",
+        )
+        networks.add_argument("--size", nargs=2, type=int, metavar=("H", "W"))
+        known = {"epochs": "5", "batch": "128", "proposals": "54, an image"}
+        for name, words in known.items():
+            networks.add_argument(f"--{name}", type=int, metavar="N", help=words)
 
     def handle(self, *, what: str, **options: object) -> None:
         try:
@@ -102,6 +125,28 @@ class Command(BaseCommand):
 
         return training.ablation(
             names=rows, seeds=seeds, images=images, published=published
+        )
+
+    def _search(
+        self,
+        *,
+        names: Sequence[str],
+        seeds: Sequence[int],
+        images: Path,
+        patches: Path,
+        proposals: int | None,
+        **options: object,
+    ) -> tuple[list[dict[str, object]], str]:
+        from clinic import training  # torch sits behind it
+
+        asked = {name: options[name] for name in ("size", "epochs", "batch")}
+        asked |= {"most": proposals}
+        return training.lined_up(
+            names=names,
+            seeds=seeds,
+            images=images,
+            source=patches,
+            **{name: value for name, value in asked.items() if value is not None},
         )
 
 
