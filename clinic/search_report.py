@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
-from clinic import progress, standings
+from clinic import progress, search, standings
 from clinic.charts import Chart
 from clinic.models import Job
+from search.drawn import plain, sheet, svg
 
 DOCUMENT = "report.md"
-# The same search is the same file, whenever it is written.
-STYLE = {"svg.hashsalt": "osteon", "svg.fonttype": "none", "font.size": 9}
 MARKS = ("o", "s", "^", "D")
 
 
@@ -20,7 +16,7 @@ def write(job: Job, folder: Path) -> Path:
     """Leave DOCUMENT and its figures in `folder`. ValueError where no candidate has
     been judged yet."""
     rows = progress.rows(job)
-    best = progress.best(rows)
+    best = search.best(row.trial for row in rows)
     if best is None:
         raise ValueError(f"Search {job.pk} has judged no candidate yet.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,8 +30,8 @@ def write(job: Job, folder: Path) -> Path:
     sections += ["## What was asked", _bullets(_asked(job))]
     if job.candidate:
         sections += ["## What came of it", standings.report(job)]
-    words = f"Trial {best.trial.number}, {best.score:.3f} on validation: "
-    sections += ["## The best architecture", words + f"`{best.trial.architecture}`"]
+    words = f"Trial {best.number}, {best.values[0]:.3f} on validation: "
+    sections += ["## The best architecture", words + f"`{best.architecture}`"]
     sections += ["## Figures"]
     sections += [f"![{chart.title}]({chart.key}.svg)" for chart in charts]
     sections += ["## Every trial", standings.trials(job)]
@@ -59,19 +55,19 @@ def _bullets(told: Mapping[str, object]) -> str:
 
 
 def _draw(chart: Chart, path: Path) -> None:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7, 3.6), layout="constrained")
-        axes = figure.add_subplot(xlabel=chart.x_label, ylabel="AUROC by study")
-        axes.set_title(chart.title)
-        for place, (label, values) in enumerate(chart.lines.items()):
-            known = [(x, y) for x, y in zip(chart.x, values) if y is not None]
-            if not known:
-                continue
-            if label in chart.through:
-                axes.plot(*zip(*known), label=label, drawstyle="steps-post")
-            else:
-                mark = MARKS[place % len(MARKS)]
-                axes.scatter(*zip(*known), s=18, marker=mark, label=label)
-        axes.grid(alpha=0.3)
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
-        figure.savefig(path, metadata={"Date": None})
+    figure = sheet(7, 3.6)
+    axes = figure.add_subplot(xlabel=chart.x_label, ylabel="AUROC by study")
+    axes.set_title(chart.title)
+    for place, (label, values) in enumerate(chart.lines.items()):
+        points = [(x, y) for x, y in zip(chart.x, values) if y is not None]
+        if not points:
+            continue
+        named = {"label": plain(label), "gid": f"line-{place}"}
+        if label in chart.through:
+            axes.plot(*zip(*points), drawstyle="steps-post", **named)
+        else:
+            mark = MARKS[place % len(MARKS)]
+            axes.scatter(*zip(*points), s=18, marker=mark, **named)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    path.write_bytes(svg(figure))

@@ -6,15 +6,11 @@ has its numbers in a table beside it.
 
 import base64
 import json
-import warnings
 from collections.abc import Mapping
 from html import escape
-from io import BytesIO
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
+from search import drawn
 from search.dataset import write_text
 
 PAGE, NUMBERS = "demographics.html", "demographics.json"
@@ -122,9 +118,9 @@ def _plot(name: str, groups: list[Mapping]) -> str:
 def _svg(name: str, groups: list[Mapping]) -> bytes:
     upright = name == "age"
     height = 2.9 if upright else 0.75 + 0.3 * len(groups)
-    figure = Figure((8.2, height), layout="constrained")
+    figure = drawn.sheet(8.2, height)
     axes = figure.add_subplot()
-    names = [_plain(group["group"]) for group in groups]
+    names = [drawn.plain(group["group"]) for group in groups]
     places, start = range(len(groups)), [0] * len(groups)
     for key, word in WORDS.items():
         sizes = [group[key] for group in groups]
@@ -144,19 +140,4 @@ def _svg(name: str, groups: list[Mapping]) -> bytes:
         axes.set_xlabel("images")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper right", ncols=len(WORDS), frameon=False)
-    return _drawn(figure)
-
-
-def _plain(text: str) -> str:
-    """Short, and no formula: matplotlib sets what stands between dollars."""
-    return (text if len(text) <= 28 else f"{text[:27]}…").replace("$", r"\$")
-
-
-def _drawn(figure: Figure) -> bytes:
-    """The same bytes for the same figure; text in whatever font the reader has."""
-    stream = BytesIO()
-    style = {"svg.hashsalt": "osteon", "svg.fonttype": "none", "font.size": 10}
-    with mpl.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # missing here, not there
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()
+    return drawn.svg(figure)

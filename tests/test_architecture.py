@@ -52,6 +52,7 @@ WITHOUT_TORCH = {
     "search.deidentify",
     "search.demographics",
     "search.demographics_page",
+    "search.drawn",
     "search.example",
     "search.gate",
     "search.hardware",
@@ -67,7 +68,7 @@ WITHOUT_TORCH = {
 HOMES = {
     "captum": "inference/explain/",
     "dicomanonymizer": "search/deidentify.py",
-    "matplotlib": "search/demographics_page.py",
+    "matplotlib": "search/drawn.py",
     "monai": "search/baselines.py",
     "orthanc_api_client": "clinic/pacs/orthanc.py",
     "nevergrad": "search/strategies/libraries.py",
