@@ -151,7 +151,8 @@ def _held_out(version: ModelVersion) -> Iterator[Fact]:
     for what, found in (("Studies", known.cases), ("Images", known.images)):
         yield what, str(len(found)) if found else NOT_MEASURED
     for what in MEASURES:
-        yield what, _estimate(figures[what]) if figures else NOT_MEASURED
+        name = what[:1].upper() + what[1:]
+        yield name, _estimate(figures[what]) if figures else NOT_MEASURED
     error = error_of(known.cases) if figures else None
     yield "Expected calibration error", _number(error)
     for method in METHODS:
@@ -245,7 +246,8 @@ def _counted(value: object) -> str:
     """{"hand": 217} as "hand 217"."""
     if not isinstance(value, Mapping) or not value:
         return NOT_MEASURED
-    return ", ".join(f"{name} {_number(count)}" for name, count in value.items())
+    told = ((name or "not named", _number(count)) for name, count in value.items())
+    return ", ".join(" ".join(map(str, pair)) for pair in told)
 
 
 def _grouped(attribute: object) -> str:

@@ -24,9 +24,12 @@ def _origin(card: Mapping[str, object]) -> Iterator[str]:
 
 def _parts(card: Mapping[str, object]) -> Iterator[str]:
     judged = _at(card, "parts", "test", "parts")
-    if isinstance(judged, Mapping) and judged:
-        named = ", ".join(sorted(map(str, judged)))
-        yield f"Judged on no other body part than: {named}."
+    if not isinstance(judged, Mapping) or not judged:
+        return
+    if named := sorted(str(part) for part in judged if part):
+        yield f"Judged on no other body part than: {', '.join(named)}."
+    if "" in judged:
+        yield "Of some images it was judged on the body part is not known."
 
 
 def _people(card: Mapping[str, object]) -> Iterator[str]:

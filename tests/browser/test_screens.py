@@ -2,6 +2,9 @@
 
 import json
 
+from playwright.sync_api import expect
+
+from clinic import registry
 from clinic.models import Study
 from clinic.settings import SHIPPED_MODELS as MODELS
 from inference.doubt import REASONS, UNLIKE
@@ -61,6 +64,16 @@ def test_the_pages_are_there_to_look_at(page, sign_in, scene, shot):
     shot("study-gradcam")
     page.keyboard.press("?")
     shot("help")
+
+
+def test_the_card_of_the_committee_is_there_to_look_at(
+    page, sign_in, server, database, own_folders, shot
+):
+    version = registry.register(folder=MODELS / "committee", by=None)
+    sign_in("administrator")
+    page.goto(f"{server}/models/{version.pk}/")
+    expect(page.locator(".chart canvas")).to_have_count(2)
+    shot("model-committee", both=True)
 
 
 def test_the_administrators_pages_are_there_to_look_at(page, sign_in, scene, shot):

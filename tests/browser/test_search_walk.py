@@ -13,6 +13,7 @@ from tests.clinic.searched import draw
 from tests.faults.conftest import Installation
 
 LONG = 120_000  # ms: for what a worker has to train first
+TRIALS = 10  # more than a fast worker ends before a page that looks every 2 s shows one
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def workers(database, settings, tmp_path, wrists):
 
 
 def fill(page, **more):
-    asked = {"Image height": 96, "Image width": 64, "Candidates to try": 3}
+    asked = {"Image height": 96, "Image width": 64, "Candidates to try": TRIALS}
     asked |= {"Epochs of a candidate": 1, "Best ones trained at length": 1}
     asked |= {"Epochs at length": 2, "Views a batch": 8} | more
     for label, value in asked.items():
@@ -88,7 +89,7 @@ def refused(page, shot):
     budget.fill("0")
     begin(page)
     assert budget.evaluate("field => field.validationMessage")
-    budget.fill("3")
+    budget.fill(str(TRIALS))
     page.get_by_label("multiply-adds", exact=True).check()
     page.get_by_label("Strategy").select_option("evolution")
     begin(page)
@@ -98,7 +99,7 @@ def refused(page, shot):
     )
     expect(page.get_by_role("alert").first).to_contain_text("Nothing was started")
     expect(page.get_by_label("Learn from")).to_have_value("wrists")
-    expect(budget).to_have_value("3")
+    expect(budget).to_have_value(str(TRIALS))
     shot("search-form-refused", both=True)
     assert findings(page) == []
     assert not Job.objects.exists()
@@ -126,7 +127,9 @@ def paused(page):
 
 
 def won(page, shot):
-    expect(page.locator("#winner-title")).to_contain_text("trial 3", timeout=LONG)
+    expect(page.locator("#winner-title")).to_contain_text(
+        f"trial {TRIALS},", timeout=LONG
+    )
     layers = page.locator(".architecture li").count()
     expect(page.locator(".architecture rect")).to_have_count(layers)
     expect(page.locator("#figures canvas")).to_have_count(3)

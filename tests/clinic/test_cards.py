@@ -83,8 +83,8 @@ def test_what_was_measured_is_told_with_its_interval(version):
         found["Making", "The mean of"] == "abababababab (seed 0), cdcdcdcdcdcd (seed 2)"
     )
     judged = "Holdout by study, as the gate judges it"
-    assert found[judged, "sensitivity"].startswith("1.000 (1.000 – ")
-    assert found[judged, "specificity"].startswith("0.833 (0.")
+    assert found[judged, "Sensitivity"].startswith("1.000 (1.000 – ")
+    assert found[judged, "Specificity"].startswith("0.833 (0.")
     assert (found[judged, "Studies"], found[judged, "Images"]) == ("38", "40")
     assert found[judged, "Overlay hit rate, LRP"] == "0.625"
     assert found[judged, "Milliseconds a view"] == "9.5"

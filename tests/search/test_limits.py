@@ -28,6 +28,16 @@ def test_what_was_never_seen_is_said():
     ]
 
 
+def test_parts_without_a_name_are_no_names():
+    def told(**parts):
+        return sentences({"parts": {"test": {"parts": parts}}})[:-1]
+
+    unnamed = "Of some images it was judged on the body part is not known."
+    assert told(**{"": 8}) == [unnamed]
+    assert told(**{"": 8, "hand": 2})[1:] == [unnamed]
+    assert told(**{"": 8, "hand": 2})[0].endswith("than: hand.")
+
+
 def test_a_part_without_attributes_knows_nobody():
     (said,) = sentences({"parts": {"training": {"images": 3}}})
     assert said.startswith("Not known of anybody it learnt from: age, sex, side, maker")
