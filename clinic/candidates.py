@@ -19,14 +19,15 @@ from django.db import transaction
 from clinic import jobs, learning, leavings, registry, search, trials
 from clinic.models import Job, Trial
 from clinic.pacs import PacsUnavailable, open_pacs
-from clinic.terms import Terms, file_digest, refuse_one_sided
+from clinic.terms import Terms, any_digest, file_digest, refuse_one_sided
 from clinic.training import OFTEN, Diary, comparison
 from clinic.trials import Outcome, Tell
 from inference import artifact
+from inference.preprocess import Recipe
 from search import data, dataset, supernet_file
-from search.candidate import Task, Tried, attempt
+from search.candidate import Task, Tried, attempt, of_patches
 from search.hardware import Table
-from search.parts import Parts
+from search.parts import Parts, refuse_unmarked
 from search.run import measured, prepared
 from search.spaces import SPACES
 from search.supernet import Supernet
@@ -71,9 +72,9 @@ def conclude(*, job_id: int) -> None:
         best = search.best(job.trials.order_by("number"))
         diary.say(f"candidate {best.number} is the best", step="making the model")
         ground = _ground(job, room)
-        tried = _tried(best, ground, _seldom(lambda done: diary.say("")))
+        task, tried = _winner(best, ground, diary)
         verdict = ship(
-            ground.task,
+            task,
             tried,
             parts=ground.parts,
             images=ground.images,
@@ -91,6 +92,24 @@ def conclude(*, job_id: int) -> None:
         for done_with in ("trials", "work"):
             shutil.rmtree(room / done_with, ignore_errors=True)
         _ground.cache_clear()
+
+
+def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
+    """What becomes the model. A network of patches cannot read whole views: its
+    architecture learns anew from those, as the parent has them, for as long as the
+    best did."""
+    breathe = _seldom(lambda done: diary.say(""))
+    if ground.task.proposed is None:
+        return ground.task, _tried(best, ground, breathe)
+    job, room = best.job, leavings.room(best.job)
+    diary.say("the best network of patches learns whole views", step="whole views")
+    looks = _looks(job)
+    material, _ = prepared(ground.parts, looks, room / "work")
+    seen = measured(looks, material.everything)
+    task = replace(ground.task, material=material, recipe=seen, proposed=None)
+    architecture = SPACES[task.space].from_json(best.architecture)
+    epochs = Terms.of(job).final_epochs
+    return task, attempt(task, architecture, room / "trials/whole", epochs, breathe)
 
 
 def _common(trial: Trial) -> Ground:
@@ -138,6 +157,7 @@ def _facts(best: Trial, ground: Ground) -> dict[str, object]:
             "job": job.pk,
             "seed": job.seed,
             "architecture": best.architecture,
+            "patches": Terms.of(job).patches_digest,
             "tried": job.trials.filter(state=Trial.State.DONE).count(),
             **{name: job.parameters[name] for name in CARRIED},
         },
@@ -185,14 +205,32 @@ def _ground(job: Job, room: Path) -> Ground:
         examples = data.examples(images)
         refuse_one_sided(examples)
         parts = Parts.of(examples)
-        looks = artifact.load_spec(Path(settings.MODEL_ROOT, job.parent.folder)).recipe
         height, width = said["size"]
-        recipe = replace(looks, height=height, width=width)
-        material, set_aside = prepared(parts, recipe, room / "work")
+        recipe, work = replace(_looks(job), height=height, width=width), room / "work"
+        proposed = None
+        if terms.patches:
+            refuse_unmarked(parts)
+            source = _proposers(terms)
+            material, proposed, set_aside = of_patches(parts, source, recipe, work)
+        else:
+            material, set_aside = prepared(parts, recipe, work)
     seen = measured(recipe, material.everything)
     supernet, batch = _supernet(terms), terms.batch
-    task = Task(said["space"], material, seen, supernet, job.seed, batch)
+    task = Task(said["space"], material, seen, supernet, job.seed, batch, proposed)
     return Ground(images, parts, dict(set_aside), task)
+
+
+def _looks(job: Job) -> Recipe:
+    return artifact.load_spec(Path(settings.MODEL_ROOT, job.parent.folder)).recipe
+
+
+def _proposers(terms: Terms) -> Path:
+    source = Path(terms.patches)
+    if any_digest(source) != terms.patches_digest:
+        raise ValueError(
+            f"{source.name} does not propose the patches this search began with."
+        )
+    return source
 
 
 @contextmanager

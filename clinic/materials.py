@@ -11,7 +11,9 @@ KINDS = {  # folder below OSTEON_DATA -> what one entry looks like
     "datasets": "*/examples.csv",
     "supernets": "*.safetensors",
     "latency": "*.json",
+    "proposals": "*.json",
 }
+PARENT = "parent"  # proposes what it suspects itself
 
 
 def names(kind: str) -> list[str]:

@@ -156,7 +156,10 @@ def _over_trials(job: Job, rows: Sequence[Row]) -> Chart:
             row.score if row.is_final else None for row in scored
         ]
     through = ["best so far"]
-    if (served := incumbent(job.parent)) is not None:
+    served = None
+    if not job.parameters["evaluation"].get("patches"):  # it knows of none
+        served = incumbent(job.parent)
+    if served is not None:
         name = f"{job.parent.name}, on validation by its card"
         lines[name] = [served] * len(scored)
         through.append(name)

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from clinic import materials
 from clinic.models import ModelVersion
 from clinic.search import LIMITS
-from clinic.terms import HOURS, OBJECTIVES
+from clinic.terms import HOURS, SCORES
 from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
@@ -33,6 +33,7 @@ AT = {  # what a search calls it -> the field that asks for it
     "objectives": "besides",
     "datasets": "images",
     "supernets": "supernet",
+    "proposals": "patches",
     "latency": "table",
 }
 COSTS = {
@@ -144,7 +145,6 @@ def _what() -> list[Field]:
         for model in models
     ]
     several = ", ".join(name for name, known in STRATEGIES.items() if known.several)
-    costs = [(cost, COSTS[cost]) for cost in OBJECTIVES[1:]]
     return [
         Field(
             "parent",
@@ -158,11 +158,18 @@ def _what() -> list[Field]:
         Field("strategy", "Strategy", kind="choice", choices=_plain(STRATEGIES)),
         Field("seed", "Seed", span=LIMITS["seed"]),
         Field(
+            "score",
+            "Objective",
+            "AUFROC is of patches",
+            kind="choice",
+            choices=[*SCORES.items()],
+        ),
+        Field(
             "besides",
-            "Objectives: AUROC, and less of",
-            f"More than AUROC is for {several}.",
+            "And less of",
+            f"More than one objective is for {several}.",
             kind="several",
-            choices=costs,
+            choices=[*COSTS.items()],
         ),
     ]
 
@@ -170,11 +177,20 @@ def _what() -> list[Field]:
 def _material() -> list[Field]:
     sets = [("", "the verdicts"), *_plain(materials.names("datasets"))]
     nets = [("", "random weights"), *_plain(materials.names("supernets"))]
+    proposers = [("", "whole views"), (materials.PARENT, "the parent model suspects")]
+    proposers += _plain(materials.names("proposals"))
     return [
         Field("images", "Learn from", kind="choice", choices=sets),
+        Field(
+            "patches",
+            "Look at",
+            "Patches need fractures that are marked by boxes",
+            kind="choice",
+            choices=proposers,
+        ),
         Field("supernet", "Begin with", kind="choice", choices=nets),
-        Field("height", "Image height", "Pixels", span=(32, 2048)),
-        Field("width", "Image width", "Pixels", span=(32, 2048)),
+        Field("height", "Image height", "Pixels of a view or patch", span=(32, 2048)),
+        Field("width", "Image width", "Pixels of a view or patch", span=(32, 2048)),
         Field("batch", "Views a batch", span=(2, 1024)),
     ]
 

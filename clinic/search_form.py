@@ -1,7 +1,9 @@
 """From what was asked of a search to its terms, its price and its start."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 
@@ -17,6 +19,7 @@ def settled(asked: Mapping[str, object]) -> Terms:
     return terms.settle(
         images=materials.path("datasets", asked["images"]),
         supernet=materials.path("supernets", asked["supernet"]),
+        patches=_proposers(asked),
         verdicts=_verdicts(asked),
         objective=tuple(asked["objective"]),
         **{name: asked[name] for name in ("epochs", "final_epochs", "batch")},
@@ -60,6 +63,12 @@ def _estimate(agreed: Terms, asked: Mapping[str, object]) -> Estimate:
     names = ("space", "budget", "hours", "workers", "finals")
     size = asked["height"], asked["width"]
     return terms.estimate(agreed, size=size, **{name: asked[name] for name in names})
+
+
+def _proposers(asked: Mapping[str, object]) -> Path | None:
+    if asked["patches"] == materials.PARENT:
+        return Path(settings.MODEL_ROOT, asked["parent"].folder)
+    return materials.path("proposals", asked["patches"])
 
 
 def _verdicts(asked: Mapping[str, object]) -> dict[str, object]:

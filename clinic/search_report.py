@@ -22,7 +22,7 @@ def write(job: Job, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     charts = progress.charts(job, rows)
     for chart in charts:
-        _draw(chart, folder / f"{chart.key}.svg")
+        _draw(chart, folder / f"{chart.key}.svg", standings.scored(job))
     sections = [
         f"# Search {job.pk}: {job.parameters['space']}",
         standings.headline(job),
@@ -45,7 +45,7 @@ def _asked(job: Job) -> dict[str, object]:
     names = ("strategy", "budget", "hours", "finals", "workers", "size", "most")
     told = {name: said.get(name) for name in names} | {"seed": job.seed}
     told["parent"] = f"{job.parent.name} {job.parent.brief}"
-    paths = ("images", "supernet")  # of the machine it ran on
+    paths = ("images", "supernet", "patches")  # of the machine it ran on
     known = {n: Path(v).name if n in paths and v else v for n, v in terms.items()}
     return {name: value for name, value in (told | known).items() if value}
 
@@ -54,9 +54,9 @@ def _bullets(told: Mapping[str, object]) -> str:
     return "\n".join(f"* {name.replace('_', ' ')}: {told[name]}" for name in told)
 
 
-def _draw(chart: Chart, path: Path) -> None:
+def _draw(chart: Chart, path: Path, score: str) -> None:
     figure = sheet(7, 3.6)
-    axes = figure.add_subplot(xlabel=chart.x_label, ylabel="AUROC by study")
+    axes = figure.add_subplot(xlabel=chart.x_label, ylabel=score)
     axes.set_title(chart.title)
     for place, (label, values) in enumerate(chart.lines.items()):
         points = [(x, y) for x, y in zip(chart.x, values) if y is not None]

@@ -6,7 +6,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from clinic.models import Job, ModelVersion, Trial
-from clinic.terms import OBJECTIVES
+from clinic.terms import OBJECTIVES, SCORES
 from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
@@ -25,7 +25,7 @@ class SearchRequestSerializer(serializers.Serializer):
     space = serializers.ChoiceField(sorted(SPACES))
     strategy = serializers.ChoiceField([*STRATEGIES], default=DEFAULT)
     objective = serializers.ListField(
-        child=serializers.ChoiceField(OBJECTIVES), default=OBJECTIVES[:1]
+        child=serializers.ChoiceField(OBJECTIVES), default=("auroc",)
     )
     most_parameters = serializers.FloatField(required=False, allow_null=True)
     most_madds = serializers.FloatField(required=False, allow_null=True)
@@ -39,6 +39,11 @@ class SearchRequestSerializer(serializers.Serializer):
         default="", allow_blank=True, help_text="A data set; empty: the verdicts"
     )
     supernet = serializers.CharField(default="", allow_blank=True)
+    patches = serializers.CharField(
+        default="",
+        allow_blank=True,
+        help_text='Who proposes them: stored results, "parent"; empty: whole views',
+    )
     height = serializers.IntegerField(min_value=32, max_value=2048, default=224)
     width = serializers.IntegerField(min_value=32, max_value=2048, default=224)
     budget = serializers.IntegerField(
@@ -57,7 +62,8 @@ class SearchRequestSerializer(serializers.Serializer):
     def to_internal_value(self, data: object) -> dict[str, object]:
         """A form sends fields that were left empty as empty text."""
         if isinstance(data, QueryDict):
-            chosen = {"objective": [OBJECTIVES[0], *data.getlist("besides")]}
+            first = data.get("score") or next(iter(SCORES))
+            chosen = {"objective": [first, *data.getlist("besides")]}
             data = {k: v for k, v in data.items() if v != ""} | chosen
         return super().to_internal_value(data)
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from clinic import progress
 from clinic.models import Job, Trial
+from clinic.terms import SCORES
 from search.markdown import markdown
 
-TRIALS = ("no.", "trained", "state", "AUROC", "parameters", "MAdds", "time", "tries")
+TRIALS = ("no.", "trained", "state", "{}", "parameters", "MAdds", "time", "tries")
 MODELS = ("model", "AUROC by study [90 %]", "parameters", "MAdds of a view")
 SIDES = {"candidate": "winner", "incumbent": "in service"}
 
@@ -21,7 +22,7 @@ def headline(job: Job) -> str:
     if said["hours"] is not None:
         line += f" in {span(job.seconds)} of {said['hours']:g} h"
     if scores := [trial.values[0] for trial in done]:
-        line += f", best AUROC on validation {max(scores):.3f}"
+        line += f", best {scored(job)} on validation {max(scores):.3f}"
     if (
         job.is_open
         and (seconds := progress.seconds_left(job, progress.rows(job))) is not None
@@ -32,7 +33,8 @@ def headline(job: Job) -> str:
 
 def trials(job: Job) -> str:
     """A row a trial, in the order of asking."""
-    return markdown([*TRIALS, "note"], map(_trial, job.trials.order_by("number")))
+    head = [words.format(scored(job)) for words in TRIALS]
+    return markdown([*head, "note"], map(_trial, job.trials.order_by("number")))
 
 
 def report(job: Job) -> str:
@@ -47,6 +49,14 @@ def report(job: Job) -> str:
         for (side, told), digest in zip(found.items(), digests)
     ]
     return markdown(MODELS, rows)
+
+
+def scored(job: Job) -> str:
+    """What its first objective is called."""
+    said = job.parameters["evaluation"]
+    first, *_ = said.get("objective") or SCORES
+    kind = "of patches" if said.get("patches") else "by study"
+    return f"{SCORES[first]} {kind}"
 
 
 def span(seconds: float) -> str:

@@ -14,13 +14,17 @@ from statistics import median
 from django.core.exceptions import ValidationError
 
 from clinic.models import Job, Trial
+from inference.artifact import DamagedArtifact
+from inference.artifact import digest as artifact_digest
 from search.data import examples as read
 from search.dataset import digest
 from search.example import Example
-from search.parts import Parts
+from search.parts import Parts, refuse_unmarked
 from search.spaces import SPACES
 
-OBJECTIVES = ("auroc", "parameters", "madds", "latency")  # after the first: less of it
+SCORES = {"auroc": "AUROC", "aufroc": "AUFROC"}  # one of them is the first objective
+COSTS = ("parameters", "madds", "latency")  # any after it: less of it
+OBJECTIVES = (*SCORES, *COSTS)
 SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
 # Multiply-adds (of the forward pass) that one virtual core trains with in a second, by
 # tests/benchmarks/depthwise.py 4e9; augmentation and the unevenness of small views
@@ -28,18 +32,25 @@ SIDES = {"training": "training", "validation": "validation", "test": "holdout"}
 ASSUMED = 3e9
 HOURS = (0.01, 10_000)  # of a search, from, to
 MOST = 10_000  # candidates that are counted
+# Patches on a fracture an image with marks, as a model's proposals on FracAtlas have
+# them; assumed until a search has looked.
+HITS = 4
 
 
 @dataclass(frozen=True)
 class Terms:
-    """images, supernet: paths, each with its digest; "" learns from the verdicts of
-    the search's row, or begins with random weights. drawn: views an epoch."""
+    """images, supernet, patches: paths, each with its digest; "" learns from the
+    verdicts of the search's row, begins with random weights, looks at whole views.
+    patches: who proposes them, see `search.proposals`. drawn: views an epoch, or about
+    as many patches."""
 
     images: str = ""
     digest: str = ""
     supernet: str = ""
     supernet_digest: str = ""
-    objective: tuple[str, ...] = OBJECTIVES[:1]
+    patches: str = ""
+    patches_digest: str = ""
+    objective: tuple[str, ...] = ("auroc",)
     epochs: int = 5
     final_epochs: int = 20
     batch: int = 128
@@ -59,15 +70,18 @@ def settle(
     images: Path | None,
     supernet: Path | None,
     verdicts: Mapping[str, object],
+    patches: Path | None = None,
     **asked: object,
 ) -> Terms:
     """ValidationError, in words and by the name of the field, for radiographs or a file
     that cannot be used, and for objectives and epochs that make no sense."""
-    terms = Terms(**asked)
+    terms = Terms(patches=str(patches or ""), **asked)
     refuse_nonsense(terms)
     found = {"drawn": 2 * min(_verdicts(verdicts))}
+    with _about("patches"):
+        found |= _proposers(patches) if patches else {}
     with _about("images"):
-        found |= _radiographs(images) if images else {}
+        found |= _radiographs(images, marked=bool(patches)) if images else {}
     with _about("supernet"):
         found |= _weights(supernet) if supernet else {}
     return Terms(**asdict(terms) | found)
@@ -77,14 +91,18 @@ def settle(
 def _about(field: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, DamagedArtifact) as error:
         raise ValidationError({field: str(error)}) from error
 
 
-def _radiographs(folder: Path) -> dict[str, object]:
+def _radiographs(folder: Path, *, marked: bool) -> dict[str, object]:
     examples = read(folder)
     refuse_one_sided(examples)
-    drawn = 2 * min(_kinds(Parts.of(examples).training))
+    parts = Parts.of(examples)
+    drawn = 2 * min(_kinds(parts.training))
+    if marked:
+        refuse_unmarked(parts)
+        drawn = 2 * HITS * sum(bool(e.boxes) for e in parts.training)
     known = {"digest": digest(folder, examples), "drawn": drawn}
     return known | {"images": str(folder.resolve())}
 
@@ -93,13 +111,24 @@ def _weights(file: Path) -> dict[str, object]:
     return {"supernet": str(file.resolve()), "supernet_digest": file_digest(file)}
 
 
+def _proposers(source: Path) -> dict[str, object]:
+    return {"patches": str(source.resolve()), "patches_digest": any_digest(source)}
+
+
+def any_digest(source: Path) -> str:
+    """Of a file, or of a model. OSError, DamagedArtifact."""
+    return artifact_digest(source) if source.is_dir() else file_digest(source)
+
+
 def refuse_nonsense(terms: Terms) -> None:
     """ValidationError by the name of the field."""
     refused = {}
-    known = terms.objective and set(terms.objective) <= set(OBJECTIVES)
-    if not known or terms.objective[0] != OBJECTIVES[0]:
-        words = f"{OBJECTIVES[0]}, and after it any of {', '.join(OBJECTIVES[1:])}."
+    first, rest = terms.objective[:1], terms.objective[1:]
+    if not first or first[0] not in SCORES or not set(rest) <= set(COSTS):
+        words = f"{' or '.join(SCORES)}, and after it any of {', '.join(COSTS)}."
         refused["objective"] = f"objective: {words}"
+    elif first[0] == "aufroc" and not terms.patches:
+        refused["patches"] = "patches: AUFROC is of patches; say who proposes them."
     for name in ("epochs", "final_epochs"):
         if not 1 <= getattr(terms, name) <= 200:
             refused[name] = f"{name}: from 1 to 200."
@@ -186,8 +215,9 @@ def _alike(terms: Terms, space: str, size: tuple[int, int]) -> Iterator[Job]:
     searches = Job.objects.filter(kind=Job.Kind.SEARCH, parameters__space=space)
     for job in searches.order_by("-pk")[:20]:
         said = job.parameters["evaluation"]
-        same = said.get("digest"), said.get("batch"), job.parameters["size"]
-        if same == (terms.digest, terms.batch, list(size)):
+        same = [said.get(name) for name in ("digest", "patches_digest", "batch")]
+        wanted = [terms.digest, terms.patches_digest, terms.batch]
+        if [*same, job.parameters["size"]] == [*wanted, list(size)]:
             yield job
 
 

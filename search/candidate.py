@@ -5,6 +5,7 @@ falling along a cosine after the climb of every training here, momentum 0.9, bat
 of 128, decay 1e-4, averaged weights by 0.99. The best are trained for twenty.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import Tensor
 from inference.networks import Arch, build
 from inference.preprocess import Recipe
 from search.evaluate import auroc
-from search.patches import Patches
+from search.parts import Parts
+from search.patches import Patches, prepare
 from search.samples import Samples
 from search.spaces import SPACES
 from search.spaces.ofa import Architecture
@@ -61,6 +63,18 @@ class Tried:
     weights: Mapping[str, Tensor]
     history: list[dict[str, float]]
     costs: Mapping[str, int]
+
+
+def of_patches(
+    parts: Parts, source: Path, recipe: Recipe, work: Path
+) -> tuple[Material, Patches, Counter[str]]:
+    """What candidates learn from that look at patches of the size of `recipe`; the
+    validation side; how many frames were set aside for which reason. source: see
+    `search.proposals`."""
+    taught, set_aside = prepare(parts.training, source, recipe, work, None)
+    judged, _ = prepare(parts.validation, source, recipe, work)
+    learnt = taught.learnt()
+    return Material(learnt, learnt, judged.glimpse()), judged, set_aside
 
 
 def attempt(

@@ -60,7 +60,7 @@ def boxes_of(images, path):
     return path
 
 
-def begin(parent, images, by=None, budget=3, **asked):
+def begin(parent, images, by=None, budget=3, size=(96, 64), **asked):
     """Candidates one after the other, and one of them at length."""
     said = {"epochs": 1, "final_epochs": 2, "batch": 8} | asked
     agreed = terms.settle(images=images, supernet=None, verdicts={}, **said)
@@ -72,7 +72,7 @@ def begin(parent, images, by=None, budget=3, **asked):
         budget=budget,
         workers=1,
         finals=1,
-        size=(96, 64),
+        size=size,
         objectives=len(agreed.objective),
         evaluation=agreed.to_json(),
     )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,8 @@ from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
 from search import train as train_module
-from tests.clinic.judged import save_parent, take_in
-from tests.clinic.searched import begin, draw
+from tests.clinic.judged import PARENT, save_parent, take_in
+from tests.clinic.searched import begin, boxes_of, draw
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +161,48 @@ def test_a_second_objective_is_better_the_less_there_is_of_it(parent, images):
     trials.work(trial_id=second.pk, evaluate=candidates.evaluate)
     folder = leavings.room(job) / "trials"
     assert [path.name for path in folder.iterdir()] == ["1"]  # one checkpoint at a time
+
+
+@pytest.mark.timeout(900)
+def test_a_search_on_patches_ends_in_a_model_of_whole_views(parent, images, tmp_path):
+    detector = boxes_of(images, tmp_path / "results.json")
+    asked = {"objective": ("aufroc", "parameters"), "patches": detector}
+    job = begin(parent, images, budget=1, size=(40, 36), **asked)
+    work_through(job)
+    rows = list(job.trials.order_by("number"))
+    assert [row.state for row in rows] == ["done"] * 2
+    for row in rows:
+        known = row.measured
+        assert row.values == [known["aufroc"], -known["parameters"]]
+        assert 0 <= known["aufroc"] <= 1 and 0 <= known["auroc"] <= 1
+    ground = candidates._ground(job, leavings.room(job))
+    assert ground.task.proposed.samples.pixels.shape[1:] == (40, 36)
+    candidates.conclude(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.reason) == ("done", "")
+    folder = leavings.room(job) / "model"
+    looks = artifact.load_spec(folder).recipe
+    assert (looks.height, looks.width) == (96, 64) != (40, 36)
+    assert PARENT.recipe == replace(
+        looks, mean=PARENT.recipe.mean, std=PARENT.recipe.std
+    )
+    card = artifact.load_card(folder)
+    assert card["search"]["patches"] == job.parameters["evaluation"]["patches_digest"]
+    assert len(card["history"]) == 2
+    assert card["test"]["cases"] == 2  # whole images
+    assert "aufroc" not in card["history"][0]
+
+
+def test_another_detector_than_at_the_start_ends_the_search_in_words(
+    parent, images, tmp_path
+):
+    detector = boxes_of(images, tmp_path / "results.json")
+    job = begin(parent, images, objective=("aufroc",), patches=detector)
+    detector.write_text("[]")
+    work_through(job)
+    job.refresh_from_db()
+    words = "results.json does not propose the patches this search began with."
+    assert (job.state, job.reason) == ("failed", words)
 
 
 def test_radiographs_that_were_changed_end_the_search_in_words(job, images, tmp_path):

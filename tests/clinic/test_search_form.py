@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from clinic import registry, terms
 from clinic.models import Job
 from clinic.terms import Terms
 from search.hardware import every_piece
 from tests.clinic.factories import make_model
-from tests.clinic.searched import draw
+from tests.clinic.judged import save_parent
+from tests.clinic.searched import boxes_of, draw
 
 pytestmark = pytest.mark.django_db
 
@@ -178,3 +180,25 @@ def test_a_script_is_refused_in_sentences(steward, sent):
     answer = steward.post("/api/searches/", sent, content_type="application/json")
     assert answer.status_code == 422
     assert all(isinstance(words, str) for words in answer.json()["detail"])
+
+
+def test_patches_are_proposed_by_the_parent_or_by_stored_results(
+    steward, settings, wrists, tmp_path
+):
+    folder = settings.DATA_ROOT / "proposals"
+    folder.mkdir()
+    boxes_of(wrists, folder / "detector.json")
+    save_parent(tmp_path / "tiny")
+    parent = registry.register(folder=tmp_path / "tiny", by=None)
+    for patches, digest in (
+        ("parent", parent.digest),
+        ("detector.json", terms.file_digest(folder / "detector.json")),
+    ):
+        sent = asked(parent=parent.pk, patches=patches, score="aufroc")
+        steward.post("/searches/start/", sent)
+        found = Terms.of(Job.objects.latest("pk"))
+        assert (found.objective, found.patches_digest) == (("aufroc",), digest)
+    answer = steward.post("/searches/start/", asked(score="aufroc"))
+    assert "AUFROC is of patches" in at(answer, "patches")
+    answer = steward.post("/searches/start/", asked(patches="nobody.json"))
+    assert "There is no nobody.json" in at(answer, "patches")

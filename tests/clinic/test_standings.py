@@ -30,7 +30,9 @@ def test_every_trial_is_told_with_its_score_cost_and_reason(job):
     held = trials.claim(pk=job.trials.get(number=1).pk)
     trials.beat(trial=held, done=0.4, worked=90)
     head, _, first, second = cells(standings.trials(job))
-    assert tuple(head) == (*standings.TRIALS, "note")
+    score = "AUROC by study"
+    named = [words.format(score) for words in standings.TRIALS]
+    assert head == [*named, "note"] and score in head
     assert first[:6] == ["0", "briefly", "done", "0.812", "5.10 M", "210.00 M"]
     assert second[2:4] == ["running", ""]
     assert second[6] == "2 min"
@@ -47,7 +49,9 @@ def test_a_headline_says_how_far_how_good_and_why_not(job, administrator):
     end(job.trials.get())
     job.refresh_from_db()
     line = standings.headline(job)
-    assert "running, 1 of 2 trials ended, best AUROC on validation 0.812" in line
+    assert (
+        "running, 1 of 2 trials ended, best AUROC by study on validation 0.812" in line
+    )
     search.fail(job=job, reason="No radiographs.")
     job.refresh_from_db()
     assert standings.headline(job).endswith(". No radiographs.")

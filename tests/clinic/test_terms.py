@@ -8,10 +8,14 @@ from django.core.exceptions import ValidationError
 from clinic import terms
 from clinic.models import Job, Trial
 from clinic.terms import Terms, settle
+from inference import artifact
+from search import data
 from search.data import Example
+from search.parts import Parts
 from search.spaces import SPACES
 from tests.clinic.factories import make_search
-from tests.clinic.searched import draw, people
+from tests.clinic.judged import save_parent
+from tests.clinic.searched import boxes_of, draw, people
 
 VERDICTS = {"chosen": [[n, 1.0] for n in range(10)], "fractured": 4}
 
@@ -39,6 +43,38 @@ def test_radiographs_and_supernet_are_bound_by_their_digests(images, tmp_path):
     assert settled().drawn == 8  # of ten verdicts, four of fractures
 
 
+def test_who_proposes_patches_is_bound_by_a_digest(images, tmp_path):
+    detector = boxes_of(images, tmp_path / "results.json")
+    asked = {"images": images, "patches": detector, "objective": ("aufroc",)}
+    found = settled(**asked)
+    assert found.patches == str(detector)
+    marked = sum(bool(e.boxes) for e in Parts.of(data.examples(images)).training)
+    assert found.drawn == 2 * terms.HITS * marked
+    detector.write_text("[]")
+    assert settled(**asked).patches_digest != found.patches_digest
+    save_parent(tmp_path / "model")
+    model = settled(**asked | {"patches": tmp_path / "model"})
+    assert model.patches_digest == artifact.digest(tmp_path / "model")
+    (tmp_path / "model/spec.json").unlink()
+    with pytest.raises(ValidationError, match=r"spec\.json cannot be read"):
+        settled(**asked | {"patches": tmp_path / "model"})
+
+
+def test_patches_need_marked_fractures(images, tmp_path):
+    with (images / "examples.csv").open(newline="") as file:
+        rows = [row | {"boxes": "[]"} for row in csv.DictReader(file)]
+    for row in rows:
+        (tmp_path / row["image"]).symlink_to(images / row["image"])
+    with (tmp_path / "examples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    detector = boxes_of(images, tmp_path / "results.json")
+    assert settled(images=tmp_path).digest
+    with pytest.raises(ValidationError, match="Nobody has marked a fracture by a box"):
+        settled(images=tmp_path, patches=detector)
+
+
 def test_terms_come_back_from_their_row(db, administrator):
     found = settled(objective=("auroc", "madds"), epochs=7)
     job = make_search(administrator, evaluation=found.to_json())
@@ -48,9 +84,12 @@ def test_terms_come_back_from_their_row(db, administrator):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"objective": ("madds", "auroc")}, "auroc, and after it"),
-        ({"objective": ()}, "auroc, and after it"),
-        ({"objective": ("auroc", "beauty")}, "auroc, and after it"),
+        ({"objective": ("madds", "auroc")}, "aufroc, and after it"),
+        ({"objective": ()}, "aufroc, and after it"),
+        ({"objective": ("auroc", "beauty")}, "aufroc, and after it"),
+        ({"objective": ("madds", "aufroc")}, "auroc or aufroc, and after it"),
+        ({"objective": ("auroc", "aufroc")}, "auroc or aufroc, and after it"),
+        ({"objective": ("aufroc",)}, "AUFROC is of patches"),
         ({"epochs": 0}, "epochs: from 1 to 200"),
         ({"final_epochs": 201}, "final_epochs: from 1 to 200"),
         ({"batch": 1}, "batch: from 2"),

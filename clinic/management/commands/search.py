@@ -17,6 +17,7 @@ from search.strategies import DEFAULT, STRATEGIES
 
 COSTS = ("parameters", "madds", "latency")
 TRIALS = 30
+PATCH = (64, 64)
 SMALLEST = 32  # pixels: what the last stride leaves one of
 
 
@@ -48,6 +49,12 @@ class Command(BaseCommand):
             start.add_argument(f"--most-{cost}", type=float, metavar="N")
         start.add_argument("--latency", type=Path, help="a table: `latency measure`")
         start.add_argument("--images", type=Path, help="a data set; else the verdicts")
+        start.add_argument(
+            "--patches",
+            metavar="MODEL|JSON|parent",
+            help="who proposes patches: an artifact, a detector's results in COCO's "
+            "form, the parent model; else whole views",
+        )
         start.add_argument("--supernet", type=Path, help="else random weights")
         start.add_argument("--parent", default="", help="a model; else that in service")
         start.add_argument("--size", nargs=2, type=int, metavar=("H", "W"))
@@ -71,12 +78,12 @@ class Command(BaseCommand):
     def start(self, *, dry_run: bool, trials: int | None, **asked) -> None:
         parent = _parent(asked["parent"])
         verdicts = {} if asked["images"] else _verdicts()
-        agreed = _agreed(asked, verdicts)
+        agreed = _agreed(asked | {"patches": _proposers(asked, parent)}, verdicts)
         table = json.loads(t.read_text()) if (t := asked["latency"]) else None
         _refuse_nonsense(agreed, table, asked["size"])
         same = {
             "space": asked["space"],
-            "size": tuple(asked["size"] or _size(parent)),
+            "size": tuple(asked["size"] or _size(parent, agreed)),
             "budget": TRIALS if trials is None and not asked["hours"] else trials,
             **{name: asked[name] for name in ("hours", "workers", "finals")},
         }
@@ -124,9 +131,10 @@ def _told(agreed: terms.Terms, cost: terms.Estimate, asked: dict) -> str:
     """What it may cost, in a sentence."""
     spent = standings.span(cost.seconds / max(asked["workers"], 1))
     within = f" fit into {asked['hours']:g} h" if asked["hours"] else ""
+    kind = "patches" if agreed.patches else "views"
     return (
         f"{cost.fits} candidates of {agreed.epochs} epochs{within} and "
-        f"{asked['finals']} of {agreed.final_epochs}, {agreed.drawn} views an epoch: "
+        f"{asked['finals']} of {agreed.final_epochs}, {agreed.drawn} {kind} an epoch: "
         f"about {spent} by {asked['workers']} worker(s) ({cost.basis})."
     )
 
@@ -144,7 +152,7 @@ def _found(pk: int | None) -> Job:
 
 
 def _agreed(asked: dict, verdicts: dict[str, object]) -> terms.Terms:
-    names = ("images", "supernet", "epochs", "final_epochs", "batch")
+    names = ("images", "supernet", "patches", "epochs", "final_epochs", "batch")
     return terms.settle(
         **{name: asked[name] for name in names},
         objective=tuple(asked["objective"]),
@@ -173,7 +181,17 @@ def _parent(wanted: str) -> ModelVersion:
     return found[0]
 
 
-def _size(parent: ModelVersion) -> tuple[int, int]:
+def _proposers(asked: dict, parent: ModelVersion) -> Path | None:
+    if not asked["patches"]:
+        return None
+    own = asked["patches"] == "parent"
+    return Path(settings.MODEL_ROOT, parent.folder) if own else Path(asked["patches"])
+
+
+def _size(parent: ModelVersion, agreed: terms.Terms) -> tuple[int, int]:
+    """Of patches, unless it is said; else of the parent's views."""
+    if agreed.patches:
+        return PATCH
     looks = shelf.spec(Path(settings.MODEL_ROOT, parent.folder))["recipe"]
     return looks["height"], looks["width"]
 

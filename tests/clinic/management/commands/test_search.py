@@ -73,6 +73,8 @@ def test_limits_keep_out_what_is_too_large(parent, images):
         (["--parent", "nobody"], "No model nobody"),
         (["--supernet", "nowhere"], "nowhere"),
         (["--epochs", 0], "epochs: from 1"),
+        (["--objective", "aufroc"], "AUFROC is of patches"),
+        (["--patches", "nowhere"], "nowhere"),
         (["--size", 96, 5], "size: "),
     ],
 )
@@ -80,6 +82,16 @@ def test_nonsense_is_refused_in_words(parent, images, more, words):
     with pytest.raises(CommandError, match=words):
         start(images, *more)
     assert not Job.objects.exists()
+
+
+def test_candidates_may_look_at_patches(parent, images):
+    start(images, "--patches", "parent", "--objective", "aufroc")
+    said = Job.objects.get().parameters
+    assert said["size"] == [64, 64]
+    assert said["evaluation"]["objective"] == ["aufroc"]
+    assert said["evaluation"]["patches_digest"] == parent.digest
+    assert "patches an epoch" in start(images, "--patches", "parent", "--dry-run")
+    assert "AUFROC of patches" in say("status")
 
 
 def test_a_table_that_is_none_is_refused_in_words(parent, images, tmp_path):
