@@ -166,7 +166,7 @@ def _what() -> list[Field]:
         ),
         Field(
             "besides",
-            "And less of",
+            "Further objectives: less of",
             f"More than one objective is for {several}.",
             kind="several",
             choices=[*COSTS.items()],

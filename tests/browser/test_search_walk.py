@@ -93,7 +93,7 @@ def refused(page, shot):
     page.get_by_label("multiply-adds", exact=True).check()
     page.get_by_label("Strategy").select_option("evolution")
     begin(page)
-    objectives = page.get_by_role("group", name="Objectives")
+    objectives = page.get_by_role("group", name="Further objectives")
     expect(objectives).to_have_accessible_description(
         re.compile("^Evolution follows one objective only")
     )
