@@ -4,35 +4,33 @@ Cut out of `clinic.training`, which was full; beside it and `clinic.reading` the
 file of the clinic that may reach torch.
 """
 
-import fcntl
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
-from clinic import jobs, learning, leavings, registry, search, trials
+from clinic import jobs, leavings, provisions, registry, search, store, trials
 from clinic.models import Job, Trial
-from clinic.pacs import PacsUnavailable, open_pacs
-from clinic.terms import Terms, any_digest, file_digest, refuse_one_sided
-from clinic.training import OFTEN, Diary, comparison
+from clinic.pacs import Pacs
+from clinic.terms import Terms, refuse_one_sided
+from clinic.training import OFTEN, Diary, comparison, frozen
 from clinic.trials import Outcome, Tell
-from inference import artifact
 from inference.preprocess import Recipe
-from search import data, dataset, supernet_file
+from search import data, supernet_file
 from search.candidate import Task, Tried, attempt, of_patches
 from search.hardware import Table
 from search.parts import Parts, refuse_unmarked
 from search.run import measured, prepared
 from search.spaces import SPACES
-from search.supernet import Supernet
+from search.trainee import CHECKPOINT
 from search.winner import ship
 
+LEFT = ("trials", "work")  # of a search, of no use once it is over
 # What the card of a winner says of its search.
 CARRIED = ("space", "strategy", "budget", "hours", "most")
 
@@ -51,18 +49,42 @@ def evaluate(trial: Trial, tell: Tell) -> Outcome:
     """Train one candidate and judge it; goes on where its folder says.
 
     Radiographs or a supernet that are not what they were end the search, in words:
-    it is no fault of this candidate, and the next would fare no better.
+    it is no fault of this candidate, and the next would fare no better. What another
+    machine will make the model of is put into the artifact store. StoreUnavailable.
     """
     ground = _common(trial)
     _tidy(trial.job)
-    return _outcome(trial, _tried(trial, ground, _seldom(tell)))
+    outcome = _outcome(trial, _tried(trial, ground, _seldom(tell)))
+    if trial.stage != Trial.Stage.FINAL:
+        return outcome
+    kept = provisions.put_weights(_folder(trial) / CHECKPOINT)
+    return replace(outcome, measured={**outcome.measured, **kept})
+
+
+def provide(*, job_id: int, pacs: Pacs) -> None:
+    """Freeze the verdicts of a search, once, where the PACS is, and put them into the
+    artifact store. Idempotent. Raises PacsUnavailable and StoreUnavailable."""
+    job = jobs.claim(pk=job_id)
+    if job is None:
+        return
+    with jobs.outcome(job), jobs.alive(job):
+        diary, folder = Diary(job), leavings.room(job) / f"verdicts-{job.pk}"
+        diary.say("freezing the verdicts", step="fetching images")
+        images = frozen(job, pacs, folder, diary)
+        refuse_one_sided(data.examples(images))
+        diary.say("storing them", step="putting them into the artifact store")
+        pack = provisions.put_images(images)
+        with transaction.atomic():
+            jobs.beat(job=job)  # whose claim is gone provides nothing
+            search.provide(job=job, pack=pack)
 
 
 def conclude(*, job_id: int) -> None:
     """Once all trials have ended: make a model of the best, compare it with the one
     in service, register it. Idempotent.
 
-    Raises PacsUnavailable, and what is no fault of the data, after the row says so.
+    Where the models are kept: on the machine of the queue `training`. Raises
+    StoreUnavailable, and what is no fault of the data, after the row says so.
     """
     job = jobs.claim(pk=job_id)
     if job is None:
@@ -89,9 +111,12 @@ def conclude(*, job_id: int) -> None:
             candidate = registry.register(folder=verdict.folder, by=job.by)
             jobs.beat(job=job)  # whose claim is gone concludes nothing
             search.conclude(job=job, candidate=candidate, compared=compared)
-        for done_with in ("trials", "work"):
+        with suppress(store.StoreUnavailable):  # else they go with the leavings
+            provisions.release_weights(job)
+        for done_with in LEFT:
             shutil.rmtree(room / done_with, ignore_errors=True)
         _ground.cache_clear()
+        store.prune(provisions.needed())
 
 
 def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
@@ -100,10 +125,12 @@ def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
     best did."""
     breathe = _seldom(lambda done: diary.say(""))
     if ground.task.proposed is None:
+        if why := provisions.weights(best, _folder(best) / CHECKPOINT):
+            diary.say(f"its weights are looked for here: {why}")
         return ground.task, _tried(best, ground, breathe)
     job, room = best.job, leavings.room(best.job)
     diary.say("the best network of patches learns whole views", step="whole views")
-    looks = _looks(job)
+    looks = _looks(Terms.of(job))
     material, _ = prepared(ground.parts, looks, room / "work")
     seen = measured(looks, material.everything)
     task = replace(ground.task, material=material, recipe=seen, proposed=None)
@@ -115,10 +142,7 @@ def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
 def _common(trial: Trial) -> Ground:
     try:
         return _ground(trial.job, leavings.room(trial.job))
-    except PacsUnavailable as error:
-        trials.give_back(trial=trial, pause=jobs.AGAIN)
-        raise trials.ClaimLost from error
-    except (OSError, ValueError, artifact.DamagedArtifact) as error:
+    except (OSError, ValueError) as error:
         search.fail(job=trial.job, reason=str(error))
         raise trials.ClaimLost from error
 
@@ -170,10 +194,18 @@ def _folder(trial: Trial) -> Path:
 
 def _tidy(job: Job) -> None:
     """Whoever has answered needs no checkpoint; were the best to need it again, it
-    would be trained again."""
+    would be trained again. Nor does this machine need anything of searches that are
+    over and whose model was made, perhaps elsewhere."""
     ended = job.trials.exclude(state__in=search.OPEN)
     for trial in ended.filter(stage=Trial.Stage.CANDIDATE):
         shutil.rmtree(_folder(trial), ignore_errors=True)
+    store.prune(provisions.needed())
+    here = [path.name for path in leavings.room(job).parent.iterdir()]
+    over = Q(state=Job.State.DONE) | Q(cleared__isnull=False)
+    found = Job.objects.filter(over, kind=Job.Kind.SEARCH)
+    for other in found.filter(pk__in=[name for name in here if name.isdigit()]):
+        for done_with in LEFT:
+            shutil.rmtree(leavings.room(other) / done_with, ignore_errors=True)
 
 
 def _seldom(tell: Tell) -> Tell:
@@ -200,80 +232,29 @@ def _ground(job: Job, room: Path) -> Ground:
     search began with.
     """
     said, terms = job.parameters, Terms.of(job)
-    with _alone(room):
-        images = _images(job, terms, room)
+    if not terms.recipe:
+        raise ValueError("This search began in an older Osteon: start a new one.")
+    with store.alone(room / "lock"):
+        images = provisions.images(job)
         examples = data.examples(images)
         refuse_one_sided(examples)
         parts = Parts.of(examples)
         height, width = said["size"]
-        recipe, work = replace(_looks(job), height=height, width=width), room / "work"
+        recipe, work = replace(_looks(terms), height=height, width=width), room / "work"
         proposed = None
         if terms.patches:
             refuse_unmarked(parts)
-            source = _proposers(terms)
+            source = provisions.proposers(job)
             material, proposed, set_aside = of_patches(parts, source, recipe, work)
         else:
             material, set_aside = prepared(parts, recipe, work)
     seen = measured(recipe, material.everything)
-    supernet, batch = _supernet(terms), terms.batch
+    path, batch = provisions.supernet(job), terms.batch
+    supernet = supernet_file.load(path)[0] if path else None
     task = Task(said["space"], material, seen, supernet, job.seed, batch, proposed)
     return Ground(images, parts, dict(set_aside), task)
 
 
-def _looks(job: Job) -> Recipe:
-    return artifact.load_spec(Path(settings.MODEL_ROOT, job.parent.folder)).recipe
-
-
-def _proposers(terms: Terms) -> Path:
-    source = Path(terms.patches)
-    if any_digest(source) != terms.patches_digest:
-        raise ValueError(
-            f"{source.name} does not propose the patches this search began with."
-        )
-    return source
-
-
-@contextmanager
-def _alone(room: Path) -> Iterator[None]:
-    """One process of this machine at a time; a killed one keeps nobody waiting."""
-    room.mkdir(parents=True, exist_ok=True)
-    with (room / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _images(job: Job, terms: Terms, room: Path) -> Path:
-    """The folder of radiographs, if it still is what the search began with."""
-    if not terms.images:
-        return _verdicts(job, room / f"verdicts-{job.pk}")
-    folder = Path(terms.images)
-    if dataset.digest(folder, data.examples(folder)) != terms.digest:
-        raise ValueError(
-            f"The radiographs in {folder.name} are not those this search began with: "
-            "bring them back and resume it, or start anew."
-        )
-    return folder
-
-
-def _verdicts(job: Job, folder: Path) -> Path:
-    """Frozen once a machine; the digest of the first binds the others."""
-    found = learning.digest(folder)
-    if not found:
-        chosen = job.verdicts["chosen"]
-        found, _ = learning.freeze(chosen=chosen, pacs=open_pacs(), folder=folder)
-    Job.objects.filter(pk=job.pk, data_digest="").update(data_digest=found)
-    if found != Job.objects.values_list("data_digest", flat=True).get(pk=job.pk):
-        raise ValueError(
-            "The frozen verdicts of this search were changed, or images of them are "
-            "gone from the PACS: start a new search."
-        )
-    return folder
-
-
-def _supernet(terms: Terms) -> Supernet | None:
-    if not terms.supernet:
-        return None
-    path = Path(terms.supernet)
-    if file_digest(path) != terms.supernet_digest:
-        raise ValueError(f"{path.name} is not the supernet this search began with.")
-    return supernet_file.load(path)[0]
+def _looks(terms: Terms) -> Recipe:
+    """How the parent makes its views: it need not be on this machine."""
+    return Recipe(**terms.recipe)

@@ -22,6 +22,7 @@ from clinic import audit, heartbeat, learning, tags
 from clinic.claims import lease
 from clinic.models import Job, ModelVersion
 from clinic.pacs import PacsUnavailable
+from clinic.store import StoreUnavailable
 from inference.artifact import DamagedArtifact
 
 State = Job.State
@@ -68,7 +69,8 @@ def start(
 def claim(*, pk: int) -> Job | None:
     """The job, if it is to be had by this process and no other one runs.
 
-    A search is to be had once its trials have ended.
+    A search is to be had before its verdicts are in the artifact store, and once its
+    trials have ended.
     """
     try:
         return _claim(pk)
@@ -204,6 +206,10 @@ def outcome(job: Job) -> Iterator[None]:
         step = "waiting for the PACS, which does not answer"
         give_back(job=job, pause=AGAIN, step=step)
         raise
+    except StoreUnavailable:
+        step = "waiting for the artifact store, which does not answer"
+        give_back(job=job, pause=AGAIN, step=step)
+        raise
     except (ValueError, FileNotFoundError, DamagedArtifact) as error:
         _failed(job, str(error))
     except Exception as error:
@@ -220,7 +226,9 @@ def _failed(job: Job, reason: str) -> None:
 
 def _to_be_had(job: Job) -> bool:
     searches = job.kind == Job.Kind.SEARCH
-    found = Job.objects.over() if searches else Job.objects.due()
+    if not searches:
+        return Job.objects.due().filter(pk=job.pk).exists()
+    found = Job.objects.over() if job.pack else Job.objects.unprovided()
     return found.filter(pk=job.pk).exists()
 
 

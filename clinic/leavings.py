@@ -15,8 +15,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit
+from clinic import audit, provisions
 from clinic.models import Job, ModelVersion
+from clinic.store import StoreUnavailable
 
 
 def room(job: Job) -> Path:
@@ -25,8 +26,9 @@ def room(job: Job) -> Path:
 
 
 def size(job: Job) -> int:
-    """Bytes on disk; files that go meanwhile do not count."""
-    found = 0
+    """Bytes on this disk and in the artifact store; files that go meanwhile do not
+    count."""
+    found = provisions.size(job)
     for path in room(job).rglob("*"):
         try:
             found += path.stat().st_size if path.is_file() else 0
@@ -50,7 +52,10 @@ def obstacle(job: Job) -> str:
 
 @transaction.atomic
 def clear(*, job: Job, by: AbstractBaseUser) -> Job:
-    """Remove them for good; a failed or cancelled job cannot go on any more."""
+    """Remove them for good; a failed or cancelled job cannot go on any more.
+
+    ValidationError, too, while the artifact store is away.
+    """
     job = Job.objects.select_for_update().get(pk=job.pk)
     if found := obstacle(job):
         raise ValidationError(found)
@@ -59,4 +64,8 @@ def clear(*, job: Job, by: AbstractBaseUser) -> Job:
     job.save(update_fields=["cleared"])
     audit.record("job.cleared", job, by, bytes=freed, data=job.data_digest)
     transaction.on_commit(partial(shutil.rmtree, room(job), ignore_errors=True))
+    try:
+        provisions.release(job)
+    except StoreUnavailable as error:
+        raise ValidationError(str(error)) from error
     return job

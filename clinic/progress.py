@@ -24,6 +24,7 @@ COSTS = {
 }
 TOLD = {  # of an audit event: its sentence
     "search.started": "started: {strategy} on {space}, {until}",
+    "search.provided": "its verdicts are in the artifact store: {pack}",
     "search.paused": "paused",
     "search.failed": "failed: {reason}",
     "search.done": "done: model {digest}",

@@ -16,21 +16,14 @@ from django.utils import timezone
 
 from clinic import audit, tags
 from clinic.models import Job, ModelVersion, Trial
-from clinic.terms import refuse_endless
-from search.hardware import Table, UnfitTable
+from clinic.wishes import LIMITS, refuse_nonsense, refuse_unknown
+from search.hardware import Table
 from search.spaces import SPACES, Space
 from search.strategies import STRATEGIES, Exhausted, Limit, Strategy
 
 Stage, State = Trial.Stage, Trial.State
 OPEN = (State.QUEUED, State.RUNNING)
 LATE = "The hours of the search were over before it was begun."
-LIMITS = {  # from, to
-    "budget": (1, 10_000),
-    "workers": (1, 1_000),
-    "finals": (0, 10),
-    "objectives": (1, 5),
-    "seed": (0, 2**31 - 1),
-}
 
 
 @transaction.atomic
@@ -52,25 +45,24 @@ def start(
     seed: int = 0,
     evaluation: Mapping[str, object] | None = None,
     verdicts: Mapping[str, object] | None = None,
+    pack: str = "",
 ) -> Job:
     """A search whose first candidates, one a worker, wait to be trained.
 
     budget: candidates to try; hours: of work (`clinic.stopwatch`), after which none is
     begun; what comes first ends it. fits: candidates expected within the hours; what
-    a strategy does less and less runs over that number, not by a clock.
-    most: parameters, madds (multiply-adds at `size`, height and width) and, where a
-    table of it is given, latency (milliseconds) that a candidate may have; what has
-    more is never trained. finals: how many of the best are trained at length in the
-    end. evaluation, verdicts: what the training has to know, kept as they are.
+    a strategy does less and less runs over that number, not by a clock. most:
+    parameters, madds (multiply-adds at `size`, height and width) and, with a table of
+    it, latency (ms) that a candidate may have; what has more is never trained. finals:
+    how many of the best are trained at length. evaluation, verdicts, pack: what the
+    trainings learn from and how.
     """
-    refuse_endless(budget, hours)
-    counted = {"budget": budget, "workers": workers, "finals": finals}
-    counted |= {"objectives": objectives, "seed": seed}
-    _refuse_nonsense(space, strategy, counted)
-    _refuse_unknown(space, most or {}, latency)
-    counted.pop("seed")
+    counted = {"budget": budget, "hours": hours, "workers": workers, "finals": finals}
+    counted |= {"objectives": objectives}
+    refuse_nonsense(space, strategy, counted | {"seed": seed})
+    refuse_unknown(space, most or {}, latency)
     planned = min(filter(None, (budget, fits)), default=LIMITS["budget"][1])
-    parameters = counted | {"hours": hours, "planned": planned, "size": list(size)}
+    parameters = counted | {"planned": planned, "size": list(size)}
     parameters |= {"space": space, "strategy": strategy, "most": dict(most or {})}
     job = Job.objects.create(
         kind=Job.Kind.SEARCH,
@@ -79,6 +71,7 @@ def start(
         seed=seed,
         parameters=parameters | {"evaluation": evaluation or {}, "latency": latency},
         verdicts=verdicts or {},
+        pack=pack,
     )
     _ask_first(job)
     said = parameters | {"parent": parent.digest, "until": until(job)}
@@ -166,6 +159,18 @@ def best(trials: Iterable[Trial]) -> Trial | None:
 
 
 @transaction.atomic
+def provide(*, job: Job, pack: str) -> None:
+    """The artifact store has what its trials learn from: they may begin."""
+    held = Job.objects.select_for_update().get(pk=job.pk)
+    if held.state != Job.State.RUNNING or held.holder != job.holder:
+        raise ValidationError("The search was stopped, or another one provides it.")
+    held.pack, held.holder, held.lease_until = pack, "", None
+    held.attempts, held.step = 0, ""
+    held.save()
+    audit.record("search.provided", held, pack=pack, data=held.data_digest)
+
+
+@transaction.atomic
 def fail(*, job: Job, reason: str) -> None:
     """No candidate can be trained, whichever it is; a person may resume it."""
     job = Job.objects.select_for_update().get(pk=job.pk)
@@ -249,40 +254,3 @@ def _limits(space: Space, said: Mapping[str, object]) -> list[Limit]:
     if said["latency"]:
         costs["latency"] = Table.from_json(said["latency"]).predict
     return [Limit(name, costs[name], value) for name, value in said["most"].items()]
-
-
-def _refuse_nonsense(space: str, strategy: str, counted: Mapping[str, int]) -> None:
-    """ValidationError, by the name of the field, in a sentence."""
-    refused = {}
-    for field, name, known in (
-        ("space", space, SPACES),
-        ("strategy", strategy, STRATEGIES),
-    ):
-        if name not in known:
-            refused[field] = f"{field}: one of {', '.join(sorted(known))}."
-    for name, value in counted.items():
-        low, high = LIMITS[name]
-        if value is not None and not low <= value <= high:
-            refused[name] = f"{name}: from {low} to {high}."
-    several = strategy in STRATEGIES and STRATEGIES[strategy].several
-    if counted["objectives"] > 1 and not several:
-        refused["objectives"] = f"{strategy} follows one objective only."
-    if refused:
-        raise ValidationError(refused)
-
-
-def _refuse_unknown(
-    space: str, most: Mapping[str, float], latency: Mapping[str, object] | None
-) -> None:
-    known = {"parameters", "madds"} | ({"latency"} if latency else set())
-    if unknown := most.keys() - known:
-        words = f"No limit is known by the name {', '.join(sorted(unknown))}."
-        raise ValidationError({"most": words})
-    if not latency:
-        return
-    try:
-        table = Table.from_json(latency)
-    except UnfitTable as error:
-        raise ValidationError({"latency": str(error)}) from error
-    if table.space != space:
-        raise ValidationError({"latency": f"The table is of {table.space}."})

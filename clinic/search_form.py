@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 
-from clinic import learning, materials, search, terms
+from clinic import learning, materials, provisions, search, terms
 from clinic.models import Job
 from clinic.terms import Estimate, Terms
 
@@ -21,6 +21,7 @@ def settled(asked: Mapping[str, object]) -> Terms:
         supernet=materials.path("supernets", asked["supernet"]),
         patches=_proposers(asked),
         verdicts=_verdicts(asked),
+        parent=asked["parent"],
         objective=tuple(asked["objective"]),
         **{name: asked[name] for name in ("epochs", "final_epochs", "batch")},
     )
@@ -43,6 +44,7 @@ def start(
     if "latency" in agreed.objective and not table:
         words = "table: predicted latency needs a latency table."
         raise ValidationError({"table": words})
+    found = provisions.put(agreed)
     plain = ("parent", "space", "strategy", "budget", "hours", "workers", "finals")
     plain += ("seed",)
     limits = {cost: asked.get(f"most_{cost}") for cost in COSTS}
@@ -53,7 +55,8 @@ def start(
         most={cost: value for cost, value in limits.items() if value is not None},
         latency=table,
         size=(asked["height"], asked["width"]),
-        evaluation=agreed.to_json(),
+        evaluation=found.terms.to_json(),
+        pack=found.pack,
         verdicts=_verdicts(asked),
         **{name: asked[name] for name in plain},
     )

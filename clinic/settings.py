@@ -92,6 +92,42 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# --- Files -------------------------------------------------------------------
+STORE = os.environ.get("OSTEON_STORE", str(DATA_ROOT / "store"))
+
+
+def _artifacts(where: str) -> dict[str, object]:
+    """A folder, or s3://bucket/prefix of any service that speaks S3."""
+    if not where.startswith("s3://"):
+        backend = "django.core.files.storage.FileSystemStorage"
+        return {"BACKEND": backend, "OPTIONS": {"location": where}}
+    from botocore.config import Config
+
+    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    patience = {
+        "connect_timeout": 5,
+        "read_timeout": 60,
+        "retries": {"max_attempts": 2},
+    }
+    options = {
+        "bucket_name": bucket,
+        "location": prefix,
+        "endpoint_url": os.environ.get("OSTEON_STORE_URL") or None,
+        "access_key": os.environ.get("OSTEON_STORE_KEY") or None,
+        "secret_key": os.environ.get("OSTEON_STORE_SECRET") or None,
+        "file_overwrite": True,
+        "client_config": Config(**patience),
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": _artifacts(STORE),
+}
 MEDIA_ROOT = DATA_ROOT / "media"
 MODEL_ROOT = Path(os.environ.get("OSTEON_MODELS", DATA_ROOT / "models"))
 SHIPPED_MODELS = BASE_DIR / "inference" / "models"
@@ -135,7 +171,8 @@ CELERY_TASK_ROUTES = {
     "clinic.tasks.shadow_prediction": {"queue": "shadow"},
     "clinic.tasks.run_job": {"queue": "training"},
     "clinic.tasks.run_trial": {"queue": "search"},
-    "clinic.tasks.conclude_search": {"queue": "search"},
+    "clinic.tasks.provide_search": {"queue": "training"},
+    "clinic.tasks.conclude_search": {"queue": "training"},
 }
 # A doorbell that nobody answers must not hold the one who rings.
 CELERY_TASK_PUBLISH_RETRY = False

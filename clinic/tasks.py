@@ -17,6 +17,7 @@ from django.conf import settings
 from clinic import trials
 from clinic.models import Job, Prediction, Study
 from clinic.pacs import PacsUnavailable, open_pacs
+from clinic.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def read_study(study_id: int) -> None:
     study = Study.objects.filter(pk=study_id).first()
     if study is None:
         return
-    with _within_the_lease(), _pacs_may_be_away(f"study {study_id}"):
+    with _within_the_lease(), _others_may_be_away(f"study {study_id}"):
         prediction = reading.read(study=study, pacs=open_pacs())
         if prediction and prediction.explanation == Prediction.Explanation.WAITING:
             explain_prediction.delay_on_commit(prediction.pk)
@@ -43,7 +44,7 @@ def explain_prediction(prediction_id: int) -> None:
     prediction = Prediction.objects.filter(pk=prediction_id).first()
     if prediction is None:
         return
-    with _within_the_lease(), _pacs_may_be_away(f"prediction {prediction_id}"):
+    with _within_the_lease(), _others_may_be_away(f"prediction {prediction_id}"):
         reading.explain(prediction=prediction, pacs=open_pacs())
 
 
@@ -55,7 +56,7 @@ def shadow_prediction(prediction_id: int) -> None:
     prediction = Prediction.objects.filter(pk=prediction_id).first()
     if prediction is None:
         return
-    with _within_the_lease(), _pacs_may_be_away(f"shadow of {prediction_id}"):
+    with _within_the_lease(), _others_may_be_away(f"shadow of {prediction_id}"):
         reading.shadow(prediction=prediction, pacs=open_pacs())
 
 
@@ -64,7 +65,7 @@ def run_job(job_id: int) -> None:
     """Work on one job, for as long as it takes: it keeps its own lease."""
     from clinic import training
 
-    with _pacs_may_be_away(f"job {job_id}"):
+    with _others_may_be_away(f"job {job_id}"):
         training.work(job_id=job_id, pacs=open_pacs())
 
 
@@ -82,11 +83,20 @@ def run_trial(trial_id: int) -> None:
 
 
 @shared_task
+def provide_search(job_id: int) -> None:
+    """Freeze the verdicts of a search and put them where its workers find them."""
+    from clinic import candidates
+
+    with _others_may_be_away(f"job {job_id}"):
+        candidates.provide(job_id=job_id, pacs=open_pacs())
+
+
+@shared_task
 def conclude_search(job_id: int) -> None:
     """Make a model of the best candidate; the job keeps its own lease."""
     from clinic import candidates
 
-    with _pacs_may_be_away(f"job {job_id}"):
+    with _others_may_be_away(f"job {job_id}"):
         candidates.conclude(job_id=job_id)
 
 
@@ -108,8 +118,8 @@ def _within_the_lease() -> Iterator[None]:
 
 
 @contextmanager
-def _pacs_may_be_away(what: str) -> Iterator[None]:
+def _others_may_be_away(what: str) -> Iterator[None]:
     try:
         yield
-    except PacsUnavailable as error:
-        log.warning("The PACS is away, %s waits: %s", what, error)
+    except (PacsUnavailable, StoreUnavailable) as error:
+        log.warning("PACS or artifact store is away, %s waits: %s", what, error)

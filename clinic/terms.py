@@ -7,13 +7,15 @@ against the digests written there, so that no two candidates learn from differen
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from clinic.models import Job, Trial
+from clinic import shelf
+from clinic.models import Job, ModelVersion, Trial
 from inference.artifact import DamagedArtifact
 from inference.artifact import digest as artifact_digest
 from search.data import examples as read
@@ -39,10 +41,11 @@ HITS = 4
 
 @dataclass(frozen=True)
 class Terms:
-    """images, supernet, patches: paths, each with its digest; "" learns from the
-    verdicts of the search's row, begins with random weights, looks at whole views.
-    patches: who proposes them, see `search.proposals`. drawn: views an epoch, or about
-    as many patches."""
+    """images, supernet, patches: where they lay at the start, each with its digest; ""
+    learns from the verdicts of the search's row, begins with random weights, looks at
+    whole views. patches: who proposes them, see `search.proposals`; patches_pack: the
+    same in the artifact store. drawn: views an epoch, or about as many patches.
+    recipe: the parent's, of which every view is made."""
 
     images: str = ""
     digest: str = ""
@@ -50,11 +53,13 @@ class Terms:
     supernet_digest: str = ""
     patches: str = ""
     patches_digest: str = ""
+    patches_pack: str = ""
     objective: tuple[str, ...] = ("auroc",)
     epochs: int = 5
     final_epochs: int = 20
     batch: int = 128
     drawn: int = 0
+    recipe: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job) -> "Terms":
@@ -70,6 +75,7 @@ def settle(
     images: Path | None,
     supernet: Path | None,
     verdicts: Mapping[str, object],
+    parent: ModelVersion,
     patches: Path | None = None,
     **asked: object,
 ) -> Terms:
@@ -78,13 +84,14 @@ def settle(
     terms = Terms(patches=str(patches or ""), **asked)
     refuse_nonsense(terms)
     found = {"drawn": 2 * min(_verdicts(verdicts))}
+    looks = {"recipe": shelf.spec(Path(settings.MODEL_ROOT, parent.folder))["recipe"]}
     with _about("patches"):
         found |= _proposers(patches) if patches else {}
     with _about("images"):
         found |= _radiographs(images, marked=bool(patches)) if images else {}
     with _about("supernet"):
         found |= _weights(supernet) if supernet else {}
-    return Terms(**asdict(terms) | found)
+    return Terms(**asdict(terms) | found | looks)
 
 
 @contextmanager

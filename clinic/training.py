@@ -131,7 +131,7 @@ def work(*, job_id: int, pacs: Pacs) -> None:
         room = leavings.room(job)
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
-        images = _frozen(job, pacs, room / f"verdicts-{job.pk}", diary)
+        images = frozen(job, pacs, room / f"verdicts-{job.pk}", diary)
         terms.refuse_one_sided(data.examples(images))
         parent = Path(settings.MODEL_ROOT, job.parent.folder)
         plan = fine_tuning(parent, seed=job.seed, **job.parameters)
@@ -186,7 +186,7 @@ class Diary:
             self.say("", step=f"fetching images: {done} of {total} studies")
 
 
-def _frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
+def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
     """The job's data set: written once, afterwards only checked."""
     if job.data_digest and learning.digest(folder) == job.data_digest:
         return folder

@@ -22,6 +22,7 @@ from clinic import audit, heartbeat, search, stopwatch, tags
 from clinic.claims import lease
 from clinic.jobs import ClaimLost
 from clinic.models import Job, Trial
+from clinic.store import StoreUnavailable
 
 State = Trial.State
 TRIES = 2  # of one candidate
@@ -134,12 +135,15 @@ def fail(*, trial: Trial, reason: str) -> None:
 
 
 @transaction.atomic
-def give_back(*, trial: Trial, pause: timedelta = timedelta()) -> None:
+def give_back(
+    *, trial: Trial, pause: timedelta = timedelta(), reason: str = ""
+) -> None:
     """Not the candidate's fault: no attempt is counted. Nothing if another has it."""
     held = _locked(pk=trial.pk, state=State.RUNNING, holder=trial.holder)
     if held:
         held.attempts -= 1
         held.due_at = timezone.now() + pause
+        held.reason = tags.text(reason, 500) or held.reason
         _release(held, State.QUEUED)
 
 
@@ -159,6 +163,9 @@ def _outcome(trial: Trial) -> Iterator[None]:
     except ClaimLost:
         give_back(trial=trial)
         log.info("trial %d was stopped or taken over; this worker stops", trial.pk)
+    except StoreUnavailable as error:
+        give_back(trial=trial, pause=AGAIN, reason=str(error))
+        log.warning("trial %d waits: %s", trial.pk, error)
     except ValueError as error:
         _failed(trial, str(error) or "The candidate could not be trained.")
     except Exception as error:

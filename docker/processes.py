@@ -48,8 +48,12 @@ def start(
     env: Mapping[str, str] | None = None,
     user: str | None = None,
     cwd: Path | None = None,
+    patient: bool = False,
 ) -> subprocess.Popen:
-    """Start `command` in its own session, its words appended to `log`."""
+    """Start `command` in its own session, its words appended to `log`.
+
+    patient: it gets what all others leave of the processors.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as words:
         return subprocess.Popen(
@@ -59,7 +63,7 @@ def start(
             stderr=subprocess.STDOUT,
             env=dict(env) if env is not None else None,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_patiently if patient else _die_with_parent,
             user=user,
             cwd=cwd,
         )
@@ -67,6 +71,24 @@ def start(
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _patiently() -> None:
+    """Linux weighs sessions against each other, not their processes: `nice` alone
+    counts for nothing between them (autogroup), so the session itself is made light.
+    """
+    _die_with_parent()
+    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    for _ in range(20):  # one change in 0.1 s is let through
+        try:
+            Path("/proc/self/autogroup").write_text("19")
+        except FileNotFoundError:  # this Linux does not
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
 
 
 def stop(

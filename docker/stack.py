@@ -25,6 +25,7 @@ WEB_PORTS = range(8600, 8620)
 TRAINING_THREADS = os.environ.get("OSTEON_TRAINING_THREADS", "1")
 PATIENCE = 600  # seconds for the samples to be read
 RESTARTS, WHILE = 5, 600  # more of them within so many seconds help nobody
+PATIENT = {"shadow", "training", "search"}  # clinical reading waits for none
 ROLES = ("radiologist", "administrator")
 
 
@@ -81,9 +82,8 @@ class Stack:
         celery += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         self._start("reading", [*celery, "-Q", "reading", "-n", "reading@%h"])
         self._start("explaining", [*celery, "-Q", "explaining", "-n", "explaining@%h"])
-        patient = ["nice", "-n", "19", *celery]  # clinical reading waits for none
-        self._start("shadow", [*patient, "-Q", "shadow", "-n", "shadow@%h"])
-        training = ["env", f"OMP_NUM_THREADS={TRAINING_THREADS}", *patient]
+        self._start("shadow", [*celery, "-Q", "shadow", "-n", "shadow@%h"])
+        training = ["env", f"OMP_NUM_THREADS={TRAINING_THREADS}", *celery]
         for queue in ("training", "search"):
             self._start(queue, [*training, "-Q", queue, "-n", f"{queue}@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
@@ -124,7 +124,9 @@ class Stack:
     def _start(self, name: str, command: list[str]) -> None:
         self.commands[name] = command
         log = self.log / f"{name}.log"
-        self.running[name] = processes.start(command, log, self.env, cwd=ROOT)
+        self.running[name] = processes.start(
+            command, log, self.env, cwd=ROOT, patient=name in PATIENT
+        )
 
     def _wait(self, name: str, port: int) -> None:
         processes.wait_for(

@@ -24,6 +24,7 @@ __all__ = [
     "balanced",
     "demography",
     "examples",
+    "members",
     "split",
     "without_contradictions",
 ]
@@ -38,6 +39,21 @@ def examples(folder: Path) -> list[Example]:
         dataset.verify(folder)
     read = _fracatlas if (folder / "split_info.csv").exists() else table
     return read(folder)
+
+
+def members(folder: Path) -> list[str]:
+    """What `examples` reads of `folder`, and the pictures it names: paths in it.
+
+    ValueError where a picture lies elsewhere.
+    """
+    found = [path for path in folder.iterdir() if path.suffix in (".csv", ".json")]
+    found += [example.image for example in examples(folder)]
+    if (folder / dataset.MANIFEST).exists():
+        found += [p for p in (folder / dataset.STUDIES).rglob("*") if p.is_file()]
+    names = {path.relative_to(folder).as_posix() for path in found if path.is_file()}
+    if outside := [name for name in names if ".." in Path(name).parts]:
+        raise ValueError(f"{outside[0]} lies outside of {folder.name}.")
+    return sorted(names)
 
 
 def balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -31,6 +31,10 @@ def own_folders(settings, tmp_path):
     settings.MODEL_ROOT = tmp_path / "models"
     settings.EMBEDDED_ROOT = tmp_path / "pacs"
     settings.PACS = "embedded"
+    artifacts = settings.STORAGES["artifacts"] | {
+        "OPTIONS": {"location": tmp_path / "store"}
+    }
+    settings.STORAGES = settings.STORAGES | {"artifacts": artifacts}
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ WITHOUT_TORCH = {
     "search.strategies",
 }
 HOMES = {
+    "botocore": ("clinic/store.py", "clinic/settings.py"),
     "captum": "inference/explain/",
     "dicomanonymizer": "search/deidentify.py",
     "matplotlib": "search/drawn.py",

@@ -20,6 +20,15 @@ class JobQuerySet(models.QuerySet):
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
 
+    def unprovided(self) -> "JobQuerySet":
+        """Searches whose verdicts are to be frozen and put into the artifact store."""
+        searches = self.filter(kind=Job.Kind.SEARCH, pack="")
+        return searches.filter(
+            Q(lease_until=None) | Q(lease_until__lt=timezone.now()),
+            state__in=[Job.State.QUEUED, Job.State.RUNNING],
+            due_at__lte=timezone.now(),
+        ).order_by("pk")
+
     def over(self) -> "JobQuerySet":
         """Searches whose trials have all ended, to be made a model of now."""
         now, every = timezone.now(), Job.objects.filter(kind=Job.Kind.SEARCH)
@@ -37,7 +46,7 @@ class Job(models.Model):
     """One training, or one search, whose trainings are rows of their own (Trial).
 
     The holder of a training that runs is the worker whose lease it is on; a search
-    has one only while its model is made.
+    has one only while its verdicts are frozen and while its model is made.
     verdicts: {"chosen": [[review, weight]], "left_out": {reason: studies}, …}, as
     frozen when the job was started. history: one entry a finished epoch.
     """
@@ -65,6 +74,11 @@ class Job(models.Model):
     parent = models.ForeignKey(ModelVersion, models.PROTECT, related_name="pupils")
     verdicts = models.JSONField(default=dict)
     data_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256")
+    pack = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="SHA-256, of a search's data",
+    )
     created = models.DateTimeField(default=timezone.now)
 
     due_at = models.DateTimeField(default=timezone.now)

@@ -9,17 +9,22 @@ from clinic.models.jobs import Job
 
 class TrialQuerySet(models.QuerySet):
     def due(self) -> "TrialQuerySet":
-        """To be had now, of the search that runs or, where none does, the oldest."""
+        """To be had now, of the search that runs or, where none does, the oldest;
+        once the artifact store has what it learns from."""
         now, state = timezone.now(), Trial.State
         searches = Job.objects.filter(kind=Job.Kind.SEARCH)
         running = searches.filter(state=Job.State.RUNNING)
         waiting = searches.filter(state=Job.State.QUEUED).order_by("pk")
         turn = running.first() or waiting.first()
-        return self.filter(
-            Q(state=state.QUEUED, due_at__lte=now)
-            | Q(state=state.RUNNING, lease_until__lt=now),
-            job=turn,
-        ).order_by("job", "number")
+        return (
+            self.filter(
+                Q(state=state.QUEUED, due_at__lte=now)
+                | Q(state=state.RUNNING, lease_until__lt=now),
+                job=turn,
+            )
+            .exclude(job__pack="")
+            .order_by("job", "number")
+        )
 
 
 class Trial(models.Model):

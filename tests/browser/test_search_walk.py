@@ -37,10 +37,11 @@ def serving(database, own_folders, tmp_path):
 
 @pytest.fixture
 def workers(database, settings, tmp_path, wrists):
-    """The worker of the queue `search` and the watcher that rings for it."""
+    """One that searches and makes the model, and the watcher that rings for it."""
     made = Installation(tmp_path / "data", f"sqlite:///{database}")
     made.env["OSTEON_MODELS"] = str(settings.MODEL_ROOT)
-    made.worker("search")
+    made.env["OSTEON_STORE"] = str(tmp_path / "store")
+    made.worker("search,training", "search")
     made.watch()
     yield made
     made.close()

@@ -185,7 +185,7 @@ def make_job(**fields):
 def make_search(by, **wanted):
     """A search of four candidates by two workers; two of the best at length."""
     asked = {"space": "ofa-1.2", "strategy": "evolution", "budget": 4, "workers": 2}
-    asked |= {"finals": 2, "parent": make_model(), "by": by}
+    asked |= {"finals": 2, "parent": make_model(), "by": by, "pack": "0" * 64}
     return search.start(**asked | wanted)
 
 

@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 
-from clinic import search, terms
+from clinic import provisions, search, terms
 from inference.phantom import phantom
 from search.data import Example
 from search.parts import Parts
@@ -63,7 +63,10 @@ def boxes_of(images, path):
 def begin(parent, images, by=None, budget=3, size=(96, 64), **asked):
     """Candidates one after the other, and one of them at length."""
     said = {"epochs": 1, "final_epochs": 2, "batch": 8} | asked
-    agreed = terms.settle(images=images, supernet=None, verdicts={}, **said)
+    agreed = terms.settle(
+        images=images, supernet=None, verdicts={}, parent=parent, **said
+    )
+    found = provisions.put(agreed)
     return search.start(
         parent=parent,
         by=by,
@@ -74,5 +77,6 @@ def begin(parent, images, by=None, budget=3, size=(96, 64), **asked):
         finals=1,
         size=size,
         objectives=len(agreed.objective),
-        evaluation=agreed.to_json(),
+        evaluation=found.terms.to_json(),
+        pack=found.pack,
     )

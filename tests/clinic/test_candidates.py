@@ -1,13 +1,27 @@
 """A real search through the real tasks: phantoms, tiny views, networks of the space."""
 
 import json
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
-from clinic import candidates, jobs, learning, leavings, registry, search, tasks, trials
+from clinic import (
+    candidates,
+    jobs,
+    learning,
+    leavings,
+    provisions,
+    registry,
+    search,
+    store,
+    tasks,
+    terms,
+    trials,
+)
 from clinic.models import AuditEvent, Job, ModelVersion
+from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
 from search import train as train_module
@@ -20,6 +34,17 @@ def kept(settings, tmp_path):
     settings.DATA_ROOT = tmp_path / "data"
     yield
     candidates._ground.cache_clear()
+
+
+@pytest.fixture
+def elsewhere(settings, tmp_path):
+    """Go on on another machine, which shares the database and the store only."""
+
+    def move(name):
+        settings.DATA_ROOT = tmp_path / name
+        candidates._ground.cache_clear()
+
+    return move
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +116,8 @@ def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     judged = registry.judgement(model, parent)
     assert not [words for words in judged.blockers if "holdout" in words]
     assert not (leavings.room(job) / "trials").exists()
+    assert store.size(rows[3].measured["weights"]) == 0  # nobody needs them now
+    assert store.size(job.pack) > 0
     assert AuditEvent.objects.filter(action="search.done").count() == 1
     before = Job.objects.values().get(), ModelVersion.objects.count()
     rings(tasks.conclude_search, job.pk)  # rung twice, and late
@@ -140,15 +167,82 @@ def expire(row):
 
 
 @pytest.mark.timeout(900)
-def test_weights_that_are_not_on_this_machine_are_trained_again(job, epochs):
+def test_a_model_is_made_on_another_machine_than_that_which_trained(
+    job, epochs, elsewhere, images, tmp_path
+):
+    """The paths of the start are of no use to either."""
+    gone = tmp_path / "gone"
+    said = job.parameters["evaluation"] | {"images": str(gone)}
+    Job.objects.update(parameters=job.parameters | {"evaluation": said})
+    elsewhere("trainer")
     work_through(job)
-    shutil.rmtree(leavings.room(job))
-    candidates._ground.cache_clear()
+    elsewhere("clinic")
     candidates.conclude(job_id=job.pk)
     job.refresh_from_db()
+    assert (job.state, job.reason) == ("done", "")
+    assert epochs == [0, 0, 0, 0, 1]  # nothing is learnt twice
     final = job.trials.get(stage="final")
-    assert epochs == [0, 0, 0, 0, 1, 0, 1]
     assert job.candidate.card["history"] == final.measured["history"]
+
+
+@pytest.mark.timeout(900)
+def test_weights_that_are_nowhere_are_trained_again(job, epochs, elsewhere):
+    work_through(job)
+    elsewhere("clinic")
+    store.remove(job.trials.get(stage="final").measured["weights"])
+    candidates.conclude(job_id=job.pk)
+    job.refresh_from_db()
+    assert epochs == [0, 0, 0, 0, 1, 0, 1]
+    assert "has no" in job.log
+
+
+def test_a_store_that_is_away_delays_and_costs_no_try(job, settings, tmp_path):
+    (tmp_path / "store").rename(tmp_path / "unmounted")
+    trial = job.trials.get()
+    trials.work(trial_id=trial.pk, evaluate=candidates.evaluate)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts) == ("queued", 0)
+    assert "artifact store does not answer" in trial.reason
+    assert trials.sweep() == []  # not before a while
+    assert Job.objects.get().state == "running"
+    (tmp_path / "unmounted").rename(tmp_path / "store")
+    trial.job.trials.update(due_at="2001-01-01T00:00:00Z")
+    trials.work(trial_id=trial.pk, evaluate=candidates.evaluate)
+    trial.refresh_from_db()
+    assert (trial.state, trial.reason) == ("done", "")
+
+
+@pytest.mark.timeout(900)
+def test_a_store_that_is_away_delays_the_making_of_the_model(job, tmp_path, elsewhere):
+    work_through(job)
+    elsewhere("clinic")
+    (tmp_path / "store").rename(tmp_path / "unmounted")
+    with pytest.raises(store.StoreUnavailable):
+        candidates.conclude(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.holder) == ("queued", 0, "")
+    assert "waiting for the artifact store" in job.step
+    (tmp_path / "unmounted").rename(tmp_path / "store")
+    Job.objects.update(due_at="2001-01-01T00:00:00Z")
+    candidates.conclude(job_id=job.pk)
+    assert Job.objects.get().state == "done"
+
+
+@pytest.mark.timeout(900)
+def test_nothing_stays_on_a_machine_that_nobody_needs(
+    job, elsewhere, parent, images, tmp_path
+):
+    elsewhere("trainer")
+    work_through(job)
+    elsewhere("clinic")
+    candidates.conclude(job_id=job.pk)
+    assert {path.name for path in (tmp_path / "clinic" / "cache").iterdir()} == {"lock"}
+    elsewhere("trainer")
+    left = tmp_path / "trainer" / "jobs" / str(job.pk)
+    assert (left / "trials").exists() and (left / "work").exists()
+    other = begin(parent, images)
+    trials.work(trial_id=other.trials.get().pk, evaluate=candidates.evaluate)
+    assert not (left / "trials").exists() and not (left / "work").exists()
 
 
 @pytest.mark.timeout(900)
@@ -193,62 +287,92 @@ def test_a_search_on_patches_ends_in_a_model_of_whole_views(parent, images, tmp_
     assert "aufroc" not in card["history"][0]
 
 
-def test_another_detector_than_at_the_start_ends_the_search_in_words(
-    parent, images, tmp_path
+def test_a_detector_is_that_of_the_start_whatever_becomes_of_its_file(
+    parent, images, tmp_path, elsewhere
 ):
     detector = boxes_of(images, tmp_path / "results.json")
     job = begin(parent, images, objective=("aufroc",), patches=detector)
+    kept = detector.read_text()
     detector.write_text("[]")
-    work_through(job)
-    job.refresh_from_db()
-    words = "results.json does not propose the patches this search began with."
-    assert (job.state, job.reason) == ("failed", words)
+    elsewhere("trainer")
+    found = provisions.proposers(job)
+    assert found.read_text() == kept
+    found.write_text("[]")
+    assert provisions.proposers(job).read_text() == kept
 
 
-def test_radiographs_that_were_changed_end_the_search_in_words(job, images, tmp_path):
-    moved = tmp_path / "moved"
-    shutil.copytree(images, moved)
-    said = job.parameters | {
-        "evaluation": job.parameters["evaluation"] | {"images": str(moved)}
-    }
-    Job.objects.filter(pk=job.pk).update(parameters=said)
-    kept = (moved / "0.png").read_bytes()
-    (moved / "0.png").write_bytes((moved / "1.png").read_bytes())
+def test_a_model_proposes_on_machines_that_have_no_models(parent, images, elsewhere):
+    folder = Path(settings.MODEL_ROOT, parent.folder)
+    job = begin(parent, images, objective=("aufroc",), patches=folder)
+    elsewhere("trainer")
+    source = provisions.proposers(job)
+    assert source.is_dir() and not source.is_relative_to(settings.MODEL_ROOT)
+    assert artifact.digest(source) == parent.digest
+
+
+def test_radiographs_are_those_of_the_start_whatever_becomes_of_their_folder(
+    parent, tmp_path
+):
+    folder = draw(tmp_path / "phantoms")
+    job = begin(parent, folder)
+    (folder / "0.png").write_bytes((folder / "1.png").read_bytes())
+    trials.work(trial_id=job.trials.get().pk, evaluate=candidates.evaluate)
+    assert job.trials.get(number=0).state == "done"
+
+
+def test_radiographs_that_were_changed_on_this_machine_are_fetched_again(job):
+    folder = store.folder(job.pack)
+    kept = (folder / "0.png").read_bytes()
+    (folder / "0.png").write_bytes((folder / "1.png").read_bytes())
+    assert provisions.images(job) == folder
+    assert (folder / "0.png").read_bytes() == kept
+
+
+@pytest.mark.parametrize("harm", ["cut", "change"])
+def test_a_pack_that_was_cut_short_or_changed_ends_the_search_in_words(
+    job, tmp_path, harm
+):
+    pack = tmp_path / "store" / job.pack[:2] / job.pack
+    kept = pack.read_bytes()
+    spoilt = kept[:-5000] if harm == "cut" else kept[:600] + b"?" + kept[601:]
+    pack.write_bytes(spoilt)
     work_through(job)
     job.refresh_from_db()
     trial = job.trials.get()
     assert (job.state, trial.state, trial.attempts) == ("failed", "queued", 0)
-    assert "not those this search began with" in job.reason
-    (moved / "0.png").write_bytes(kept)
+    assert job.reason.startswith(f"{job.pack[:12]} in the artifact store")
+    assert "cut short or changed" in job.reason
+    pack.write_bytes(kept)
     jobs.resume(job=job, by=None)
     assert trials.sweep() == [trial.pk]
+    assert provisions.images(job)
 
 
-def test_a_supernet_that_was_changed_ends_the_search_in_words(job, tmp_path):
-    other = tmp_path / "supernet"
-    other.write_bytes(b"anything")
-    said = job.parameters["evaluation"] | {
-        "supernet": str(other),
-        "supernet_digest": "0",
+def test_a_machine_with_another_store_ends_the_search_in_words(job, settings, tmp_path):
+    (tmp_path / "other").mkdir()
+    settings.STORAGES = settings.STORAGES | {
+        "artifacts": settings.STORAGES["artifacts"]
+        | {"OPTIONS": {"location": tmp_path / "other"}}
     }
-    Job.objects.filter(pk=job.pk).update(
-        parameters=job.parameters | {"evaluation": said}
-    )
     work_through(job)
-    job.refresh_from_db()
-    assert (job.state, job.reason) == (
-        "failed",
-        "supernet is not the supernet this search began with.",
-    )
+    assert "needs the same OSTEON_STORE" in Job.objects.get().reason
 
 
 @pytest.mark.timeout(900)
 def test_a_search_on_verdicts_freezes_them_once(
-    parent, radiologist, administrator, settings, monkeypatch
+    parent, radiologist, administrator, settings, monkeypatch, elsewhere
 ):
     take_in(EmbeddedPacs(settings.EMBEDDED_ROOT), radiologist)
     verdicts = learning.choose().to_json()
-    agreed = candidates.Terms(epochs=1, final_epochs=1, batch=8)
+    agreed = terms.settle(
+        images=None,
+        supernet=None,
+        verdicts=verdicts,
+        parent=parent,
+        epochs=1,
+        final_epochs=1,
+        batch=8,
+    )
     job = search.start(
         parent=parent,
         by=administrator,
@@ -264,16 +388,26 @@ def test_a_search_on_verdicts_freezes_them_once(
     monkeypatch.setattr(
         learning, "freeze", lambda **said: frozen.append(1) or freeze(**said)
     )
+    assert trials.sweep() == []  # first they are put where every machine finds them
+    assert list(Job.objects.unprovided()) == [job]
+    for _ in range(2):  # rung twice
+        candidates.provide(job_id=job.pk, pacs=open_pacs())
+    clinic_root = settings.DATA_ROOT
+    elsewhere("trainer")
     work_through(job)
+    settings.DATA_ROOT = clinic_root
     candidates.conclude(job_id=job.pk)
     job.refresh_from_db()
     assert (job.state, frozen) == ("done", [1])
+    assert job.attempts == 1
     folder = leavings.room(job) / f"verdicts-{job.pk}"
     assert learning.digest(folder) == job.data_digest
     assert artifact.load_card(leavings.room(job) / "model")["test"]["cases"] == 8
 
 
-def test_a_pacs_that_is_away_costs_no_try(parent, administrator, radiologist, settings):
+def test_a_pacs_that_is_away_delays_the_freezing(
+    parent, administrator, radiologist, settings
+):
     take_in(EmbeddedPacs(settings.EMBEDDED_ROOT), radiologist)
     job = search.start(
         parent=parent,
@@ -286,8 +420,10 @@ def test_a_pacs_that_is_away_costs_no_try(parent, administrator, radiologist, se
         verdicts=learning.choose().to_json(),
     )
     settings.PACS, settings.ORTHANC_URL = "orthanc", "http://127.0.0.1:9"
-    trial = job.trials.get()
-    trials.work(trial_id=trial.pk, evaluate=candidates.evaluate)
-    trial.refresh_from_db()
-    assert (trial.state, trial.attempts) == ("queued", 0)
-    assert trials.sweep() == []  # not before a while
+    with pytest.raises(PacsUnavailable):
+        candidates.provide(job_id=job.pk, pacs=open_pacs())
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.pack) == ("queued", 0, "")
+    assert "waiting for the PACS" in job.step
+    assert not Job.objects.unprovided().exists()  # not before a while
+    assert trials.sweep() == []

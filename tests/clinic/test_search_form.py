@@ -1,10 +1,11 @@
 """A search asked for from the page or by a script: its price, then its rows."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from clinic import registry, terms
+from clinic import registry, store, terms
 from clinic.models import Job
 from clinic.terms import Terms
 from search.hardware import every_piece
@@ -19,6 +20,14 @@ pytestmark = pytest.mark.django_db
 def steward(client, administrator):
     client.force_login(administrator)
     return client
+
+
+@pytest.fixture(autouse=True)
+def looks(monkeypatch):
+    """The parent's views: no test here needs its files."""
+    recipe = {"height": 96, "width": 64}
+    shelf = SimpleNamespace(spec=lambda folder: {"recipe": recipe})
+    monkeypatch.setattr(terms, "shelf", shelf)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +65,7 @@ def test_a_search_is_started_from_the_form(steward, administrator, wrists):
     assert job.parameters["most"] == {"parameters": 7e6}
     assert job.parameters["size"] == [96, 64]
     assert Terms.of(job).images == str(wrists)
+    assert store.size(job.pack) > 0
     assert "wrists" in text(steward.get(f"/searches/{job.pk}/"))
 
 

@@ -160,6 +160,7 @@ def test_readings_queue_behind_nothing_else():
             tasks.shadow_prediction,
             tasks.run_job,
             tasks.run_trial,
+            tasks.provide_search,
             tasks.conclude_search,
         )
     }
@@ -169,7 +170,8 @@ def test_readings_queue_behind_nothing_else():
         tasks.shadow_prediction: "shadow",
         tasks.run_job: "training",
         tasks.run_trial: "search",
-        tasks.conclude_search: "search",
+        tasks.provide_search: "training",
+        tasks.conclude_search: "training",
     }
 
 

@@ -1,12 +1,13 @@
 """What is settled before a search starts: data and files by digest, and the cost."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import ValidationError
 
 from clinic import terms
-from clinic.models import Job, Trial
+from clinic.models import Job, ModelVersion, Trial
 from clinic.terms import Terms, settle
 from inference import artifact
 from search import data
@@ -17,6 +18,7 @@ from tests.clinic.factories import make_search
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import boxes_of, draw, people
 
+RECIPE = {"height": 96, "width": 64}
 VERDICTS = {"chosen": [[n, 1.0] for n in range(10)], "fractured": 4}
 
 
@@ -25,8 +27,15 @@ def images(tmp_path_factory):
     return draw(tmp_path_factory.mktemp("drawn") / "phantoms")
 
 
+@pytest.fixture(autouse=True)
+def shelf_of_the_parent(monkeypatch):
+    shelf = SimpleNamespace(spec=lambda folder: {"recipe": RECIPE})
+    monkeypatch.setattr(terms, "shelf", shelf)
+
+
 def settled(**asked):
-    return settle(**{"images": None, "supernet": None, "verdicts": VERDICTS} | asked)
+    said = {"images": None, "supernet": None, "verdicts": VERDICTS}
+    return settle(**said | {"parent": ModelVersion(folder="0")} | asked)
 
 
 def test_radiographs_and_supernet_are_bound_by_their_digests(images, tmp_path):
@@ -35,6 +44,7 @@ def test_radiographs_and_supernet_are_bound_by_their_digests(images, tmp_path):
     found = settled(images=images, supernet=file)
     assert found.images == str(images)
     assert len(found.digest) == len(found.supernet_digest) == 64
+    assert found.recipe == RECIPE
     assert found.drawn == 8  # four of each kind learn
     file.write_bytes(b"others")
     again = settled(images=images, supernet=file)

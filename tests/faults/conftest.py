@@ -1,6 +1,7 @@
 """An installation of its own for each test: real processes on a real database."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -68,6 +69,13 @@ class Installation:
         celery = [sys.executable, "-m", "celery", "-A", "clinic", "worker"]
         celery += ["--pool", "solo", "--without-gossip", "--without-mingle"]
         return self.start([*celery, "-Q", queue, "-n", f"{name}@%h"], name, **env)
+
+    def machine(self, name):
+        """What tells a worker of another machine: a disk of its own, the same store."""
+        return {
+            "OSTEON_DATA": str(self.data.parent / name),
+            "OSTEON_STORE": str(self.data / "store"),
+        }
 
     def script(self, code, name):
         setup = "import django; django.setup()\n"
@@ -195,3 +203,25 @@ def on_postgres(postgres_url, migrated_postgres, tmp_path):
 def installation(request):
     """On each database that Osteon supports."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def redis(tmp_path):
+    if processes.program("redis-server") is None:
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    running = [processes.start_redis(tmp_path / "redis")]
+
+    class Redis:
+        url = running[0].url
+
+        def kill(self, *, forget=False):
+            running[-1].process.kill()
+            running[-1].process.wait()
+            if forget:
+                shutil.rmtree(tmp_path / "redis")
+
+        def restart(self):
+            running.append(processes.start_redis(tmp_path / "redis", running[0].port))
+
+    yield Redis()
+    processes.stop(running[-1].process)

@@ -1,6 +1,8 @@
 """Real search workers, one of them killed in the middle of a candidate."""
 
 import json
+import shutil
+import signal
 
 import pytest
 
@@ -94,3 +96,69 @@ def test_what_a_killed_worker_had_learnt_is_not_learnt_again(on_sqlite):
     assert "epoch 1:" not in on_sqlite.log("successor")
     stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
     assert on_sqlite.rows(stages) == [("active",), ("candidate",)]
+
+
+MODEL = """
+import os
+from pathlib import Path
+from clinic import registry
+from tests.clinic.judged import save_parent
+from tests.clinic.searched import draw
+data = Path(os.environ["OSTEON_DATA"])
+save_parent(data / "tiny")
+version = registry.register(folder=data / "tiny", by=None)
+registry.promote(version=version, by=None, reason="A test.")
+draw(data / "phantoms")
+"""
+TRIALS = "SELECT stage, state, attempts FROM clinic_trial ORDER BY number"
+
+
+def caught(installation, worker):
+    """The number of the trial that `worker` is in the middle of, stopped there."""
+    its = f"state = 'running' AND holder LIKE '%:{worker.pid}:%'"
+    asked = f"SELECT number FROM clinic_trial WHERE {its}"
+    while True:
+        installation.until(lambda: installation.rows(asked), 200, "a trial of its own")
+        worker.send_signal(signal.SIGSTOP)
+        if found := installation.rows(asked):
+            return found[0][0]
+        worker.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.timeout(900)
+def test_two_machines_of_which_one_dies_and_a_broker_that_does_too(on_postgres, redis):
+    """`search start … --trials 6`: workers with disks of their own, the radiographs
+    gone from where they lay; no candidate is lost, and the model is made."""
+    clinic = on_postgres
+    clinic.env["BROKER_URL"] = redis.url
+    assert clinic.script(MODEL, "model").wait(300) == 0, clinic.log("model")
+    phantoms = clinic.data / "phantoms"
+    asked = ["--images", phantoms, "--space", "ofa-1.0", "--strategy", "random"]
+    asked += ["--trials", 6, "--workers", 2, "--finals", 1, "--size", 64, 64]
+    asked += ["--epochs", 1, "--final-epochs", 1, "--batch", 8]
+    said = clinic.manage("search", "start", *map(str, asked))
+    assert "MB in the artifact store" in said
+    shutil.rmtree(phantoms)
+    clinic.watch()
+    clinic.worker("training")
+    victim = clinic.worker("search", "victim", **clinic.machine("one"))
+    clinic.worker("search", "survivor", **clinic.machine("two"))
+    broken_off = caught(clinic, victim)
+    victim.kill()
+    victim.wait()
+    redis.kill(forget=True)
+    expire = "UPDATE clinic_trial SET lease_until = '2001-01-01 00:00:00Z'"
+    clinic.rows(f"{expire} WHERE number = {broken_off} RETURNING id")
+    redis.restart()
+    state = "SELECT state, reason FROM clinic_job"
+    clinic.until(lambda: clinic.rows(state)[0][0] != "running", 600, "the end")
+    assert clinic.rows(state) == [("done", "")], clinic.log("survivor")
+    wanted = [("candidate", "done", 1)] * 6 + [("final", "done", 1)]
+    wanted[broken_off] = ("candidate", "done", 2)
+    assert clinic.rows(TRIALS) == wanted
+    stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
+    assert clinic.rows(stages) == [("active",), ("candidate",)]
+    assert clinic.rows("SELECT seconds > 0 FROM clinic_job") == [(True,)]
+    kept = {path.name for path in (clinic.data.parent / "two").iterdir()}
+    assert {"cache", "jobs"} <= kept
+    assert not kept & {"models", "phantoms", "store", "pacs"}

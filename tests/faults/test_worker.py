@@ -1,11 +1,9 @@
 """Real workers reading real studies while the broker, or they themselves, die."""
 
 import json
-import shutil
 import socket
 import threading
 
-import processes
 import pytest
 
 from tests.inference import tiny
@@ -31,28 +29,6 @@ def serving(on_sqlite, artifact):
     script = SERVE.replace("FOLDER", str(artifact))
     assert on_sqlite.script(script, "serve").wait(60) == 0
     return on_sqlite
-
-
-@pytest.fixture
-def redis(tmp_path):
-    if processes.program("redis-server") is None:
-        pytest.skip("redis-server is not installed: apt-get install redis-server")
-    running = [processes.start_redis(tmp_path / "redis")]
-
-    class Redis:
-        url = running[0].url
-
-        def kill(self, *, forget=False):
-            running[-1].process.kill()
-            running[-1].process.wait()
-            if forget:
-                shutil.rmtree(tmp_path / "redis")
-
-        def restart(self):
-            running.append(processes.start_redis(tmp_path / "redis", running[0].port))
-
-    yield Redis()
-    processes.stop(running[-1].process)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from search.data import (
     balanced,
     demography,
     examples,
+    members,
     split,
     without_contradictions,
 )
@@ -173,3 +174,16 @@ def test_a_table_may_say_how_much_a_label_counts(tmp_path):
     lines = "image,label,study,patient,weight\na.png,1,s,p,0.5\nb.png,1,s,p,\n"
     (tmp_path / "examples.csv").write_text(lines)
     assert [example.weight for example in examples(tmp_path)] == [0.5, 1.0]
+
+
+def test_what_is_read_of_a_folder_is_told_file_by_file(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("in/1.png", "2.png", "notes.txt", "boxes.json"):
+        (tmp_path / name).write_text("x")
+    table = "image,label,study,patient\nin/1.png,1,a,a\n"
+    (tmp_path / "examples.csv").write_text(table)
+    assert members(tmp_path) == ["boxes.json", "examples.csv", "in/1.png"]
+    (tmp_path / "examples.csv").write_text(table + "../outside.png,0,b,b\n")
+    (tmp_path.parent / "outside.png").write_text("x")
+    with pytest.raises(ValueError, match=r"outside\.png lies outside"):
+        members(tmp_path)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from clinic import jobs, learning, search, shelf, standings, terms
+from clinic import jobs, learning, provisions, search, shelf, standings, terms
 from clinic.models import Job, ModelVersion
 from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
@@ -78,7 +78,8 @@ class Command(BaseCommand):
     def start(self, *, dry_run: bool, trials: int | None, **asked) -> None:
         parent = _parent(asked["parent"])
         verdicts = {} if asked["images"] else _verdicts()
-        agreed = _agreed(asked | {"patches": _proposers(asked, parent)}, verdicts)
+        proposers = _proposers(asked, parent)
+        agreed = _agreed(asked | {"patches": proposers}, verdicts, parent)
         table = json.loads(t.read_text()) if (t := asked["latency"]) else None
         _refuse_nonsense(agreed, table, asked["size"])
         same = {
@@ -91,9 +92,12 @@ class Command(BaseCommand):
         self.stdout.write(_told(agreed, cost, same))
         if dry_run:
             return
+        found = provisions.put(agreed)
+        self.stdout.write(f"{found}.")
         started = search.start(
             **same,
             fits=cost.fits,
+            pack=found.pack,
             parent=parent,
             by=None,
             strategy=asked["strategy"],
@@ -101,7 +105,7 @@ class Command(BaseCommand):
             objectives=len(agreed.objective),
             most={c: v for c in COSTS if (v := asked[f"most_{c}"]) is not None},
             latency=table,
-            evaluation=agreed.to_json(),
+            evaluation=found.terms.to_json(),
             verdicts=verdicts,
         )
         self.stdout.write(f"Search {started.pk} waits for its workers.")
@@ -151,12 +155,15 @@ def _found(pk: int | None) -> Job:
     return job
 
 
-def _agreed(asked: dict, verdicts: dict[str, object]) -> terms.Terms:
+def _agreed(
+    asked: dict, verdicts: dict[str, object], parent: ModelVersion
+) -> terms.Terms:
     names = ("images", "supernet", "patches", "epochs", "final_epochs", "batch")
     return terms.settle(
         **{name: asked[name] for name in names},
         objective=tuple(asked["objective"]),
         verdicts=verdicts,
+        parent=parent,
     )
 
 

@@ -68,5 +68,7 @@ class Watcher:
         due = Job.objects.due().values_list("pk", flat=True)
         self.bell.ring(tasks.run_job, due[:1])
         self.bell.ring(tasks.run_trial, trials.sweep()[:AT_ONCE])
+        unprovided = Job.objects.unprovided().values_list("pk", flat=True)
+        self.bell.ring(tasks.provide_search, unprovided[:1])
         over = Job.objects.over().values_list("pk", flat=True)
         self.bell.ring(tasks.conclude_search, over[:1])

@@ -38,7 +38,8 @@ def start(images, *more):
 
 def test_a_search_is_started_shown_stopped_and_resumed(parent, images):
     said = start(images, "--strategy", "pareto", "--objective", "auroc", "madds")
-    cost, started = said.splitlines()
+    cost, stored, started = said.splitlines()
+    assert " MB in the artifact store (" in stored
     assert cost.startswith("6 candidates of 5 epochs and 3 of 20, 8 views an epoch")
     job = Job.objects.get()
     assert started == f"Search {job.pk} waits for its workers."
@@ -116,7 +117,7 @@ def test_without_a_model_verdicts_or_search_there_is_a_sentence(images, parent):
 
 
 def test_hours_take_the_place_of_trials(parent, images):
-    cost, _ = say("start", "--images", images, "--hours", 0.5).splitlines()
+    cost, *_ = say("start", "--images", images, "--hours", 0.5).splitlines()
     assert " fit into 0.5 h and 3 of 20" in cost
     job = Job.objects.get()
     assert (job.parameters["budget"], job.parameters["hours"]) == (None, 0.5)

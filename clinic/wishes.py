@@ -1,0 +1,56 @@
+"""What may be asked of a search; the rest is refused by the name of its field."""
+
+from collections.abc import Mapping
+
+from django.core.exceptions import ValidationError
+
+from clinic.terms import refuse_endless
+from search.hardware import Table, UnfitTable
+from search.spaces import SPACES
+from search.strategies import STRATEGIES
+
+LIMITS = {  # from, to
+    "budget": (1, 10_000),
+    "workers": (1, 1_000),
+    "finals": (0, 10),
+    "objectives": (1, 5),
+    "seed": (0, 2**31 - 1),
+}
+
+
+def refuse_nonsense(space: str, strategy: str, counted: Mapping[str, int]) -> None:
+    """ValidationError, by the name of the field, in a sentence."""
+    refuse_endless(counted["budget"], counted["hours"])
+    refused = {}
+    for field, name, known in (
+        ("space", space, SPACES),
+        ("strategy", strategy, STRATEGIES),
+    ):
+        if name not in known:
+            refused[field] = f"{field}: one of {', '.join(sorted(known))}."
+    for name, value in counted.items():
+        low, high = LIMITS.get(name, (value, value))  # hours: refused before
+        if value is not None and not low <= value <= high:
+            refused[name] = f"{name}: from {low} to {high}."
+    several = strategy in STRATEGIES and STRATEGIES[strategy].several
+    if counted["objectives"] > 1 and not several:
+        refused["objectives"] = f"{strategy} follows one objective only."
+    if refused:
+        raise ValidationError(refused)
+
+
+def refuse_unknown(
+    space: str, most: Mapping[str, float], latency: Mapping[str, object] | None
+) -> None:
+    known = {"parameters", "madds"} | ({"latency"} if latency else set())
+    if unknown := most.keys() - known:
+        words = f"No limit is known by the name {', '.join(sorted(unknown))}."
+        raise ValidationError({"most": words})
+    if not latency:
+        return
+    try:
+        table = Table.from_json(latency)
+    except UnfitTable as error:
+        raise ValidationError({"latency": str(error)}) from error
+    if table.space != space:
+        raise ValidationError({"latency": f"The table is of {table.space}."})
