@@ -109,6 +109,12 @@ ROWS = {
     "attention-longer": _looking(
         "twice as long", stages=(TUNED[0], replace(TUNED[1], epochs=18))
     ),
+    "attention-then-upper-limb": _after(
+        "every part, then upper limbs",
+        "attention",
+        Stage(5, 1.0, False, 3e-5),
+        LOOKING,
+    ),
     "attention-inverted": _looking("half of the views inverted", invert=0.5),
     "attention-sgd": _looking(
         "SGD 0.01", optimizer="sgd", stages=(TUNED[0], replace(TUNED[1], rate=1e-2))
