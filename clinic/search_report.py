@@ -1,15 +1,21 @@
 """A search as a document: Markdown with its figures as SVG, to be kept or printed."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from clinic import progress, search, standings
 from clinic.charts import Chart
 from clinic.models import Job
+from clinic.terms import Terms
 from search.drawn import plain, sheet, svg
 
 DOCUMENT = "report.md"
 MARKS = ("o", "s", "^", "D")
+PATHS = "images", "supernet", "patches"
+ASKED = ("strategy", "budget", "hours", "finals", "workers", "seed", "size", "most")
+ASKED += ("parent", "images", "digest", "supernet", "supernet_digest", "patches")
+ASKED += ("patches_digest", "objective", "epochs", "final_epochs", "batch", "drawn")
 
 
 def write(job: Job, folder: Path) -> Path:
@@ -31,7 +37,10 @@ def write(job: Job, folder: Path) -> Path:
     if job.candidate:
         sections += ["## What came of it", standings.report(job)]
     words = f"Trial {best.number}, {best.values[0]:.3f} on validation: "
-    sections += ["## The best architecture", words + f"`{best.architecture}`"]
+    sections += [
+        "## The best architecture",
+        words + f"`{json.dumps(best.architecture)}`",
+    ]
     sections += ["## Figures"]
     sections += [f"![{chart.title}]({chart.key}.svg)" for chart in charts]
     sections += ["## Every trial", standings.trials(job)]
@@ -41,17 +50,23 @@ def write(job: Job, folder: Path) -> Path:
 
 
 def _asked(job: Job) -> dict[str, object]:
-    said, terms = job.parameters, job.parameters["evaluation"]
-    names = ("strategy", "budget", "hours", "finals", "workers", "size", "most")
-    told = {name: said.get(name) for name in names} | {"seed": job.seed}
-    told["parent"] = f"{job.parent.name} {job.parent.brief}"
-    paths = ("images", "supernet", "patches")  # of the machine it ran on
-    known = {n: Path(v).name if n in paths and v else v for n, v in terms.items()}
-    return {name: value for name, value in (told | known).items() if value}
+    terms = Terms.of(job).to_json()
+    for path in PATHS:  # of the machine it ran on
+        terms[path] = Path(terms[path]).name
+    parent = f"{job.parent.name} {job.parent.brief}"
+    told = {"seed": job.seed, "parent": parent} | job.parameters | terms
+    return {name: told.get(name) for name in ASKED}
 
 
 def _bullets(told: Mapping[str, object]) -> str:
-    return "\n".join(f"* {name.replace('_', ' ')}: {told[name]}" for name in told)
+    lines = []
+    for name, value in told.items():
+        if value in (None, "", {}, []):
+            continue
+        if isinstance(value, list | tuple):
+            value = ", ".join(map(str, value))
+        lines.append(f"* {name.replace('_', ' ')}: {value}")
+    return "\n".join(lines)
 
 
 def _draw(chart: Chart, path: Path, score: str) -> None:
@@ -62,7 +77,7 @@ def _draw(chart: Chart, path: Path, score: str) -> None:
         points = [(x, y) for x, y in zip(chart.x, values) if y is not None]
         if not points:
             continue
-        named = {"label": plain(label), "gid": f"line-{place}"}
+        named = {"label": plain(label), "gid": f"line-{place}", "color": f"C{place}"}
         if label in chart.through:
             axes.plot(*zip(*points), drawstyle="steps-post", **named)
         else:

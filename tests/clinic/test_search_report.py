@@ -1,5 +1,6 @@
 """A search as a document: what it says is what the rows say."""
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -16,7 +17,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def job(administrator):
     job = make_search(administrator, budget=2, workers=1, finals=1)
-    job.parameters["evaluation"] = {"images": "/secret/place/hands", "epochs": 5}
+    job.parameters["evaluation"] = {
+        "images": "/secret/place/hands",
+        "objective": ["auroc", "madds"],
+    }
     job.save()
     for score in (0.71, 0.64, 0.78):
         held = trials.claim(pk=job.trials.get(state="queued").pk)
@@ -28,9 +32,12 @@ def job(administrator):
 def test_it_tells_the_terms_the_best_and_every_trial(job, tmp_path):
     text = search_report.write(job, tmp_path).read_text()
     best = job.trials.get(number=2)
-    assert f"Trial 2, 0.780 on validation: `{best.architecture}`" in text
+    told = re.search("Trial 2, 0.780 on validation: `(.+)`", text)[1]
+    assert json.loads(told) == best.architecture
     assert "* images: hands\n" in text and "secret" not in text
-    assert f"* seed: {job.seed}" in text or job.seed == 0
+    assert f"* seed: {job.seed}\n" in text
+    assert "* objective: auroc, madds\n" in text
+    assert "None" not in text
     scores = re.findall(r"\| (0\.\d{3}) +\|", text)
     assert scores == ["0.710", "0.640", "0.780"]
 
