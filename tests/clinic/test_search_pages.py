@@ -67,6 +67,15 @@ def test_a_search_shows_its_trials_with_what_they_cost(steward, job):
     assert "trial 0 done" in part
 
 
+def test_it_says_whether_candidates_look_at_views_or_patches(steward, job):
+    place = f"/searches/{job.pk}/"
+    assert "whole views" in text(steward.get(place))
+    job.parameters["evaluation"]["patches"] = "/var/models/finder"
+    job.save(update_fields=["parameters"])
+    told = text(steward.get(place))
+    assert ">finder</abbr> proposes" in told and "whole views" not in told
+
+
 def test_the_time_left_is_unknown_until_a_trial_has_ended(steward, job):
     address = f"/searches/{job.pk}/"
     assert "unknown until the first trial" in text(steward.get(address, headers=HTMX))
