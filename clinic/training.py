@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from clinic import jobs, learning, leavings, registry, terms
-from clinic.models import Job, ModelVersion, Trial
+from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from clinic.search import best
 from inference import artifact
@@ -276,12 +276,13 @@ def lined_up(*, names: Sequence[str], seeds: Sequence[int], **asked: object) -> 
 def _entrant(name: str) -> tuple[str, Arch]:
     """A number is that of a search, whose best architecture it stands for."""
     if not name.isdigit():
-        return name.removesuffix(".json"), entrant(name)
+        return Path(name.removesuffix(".json")).name, entrant(name)
     job = Job.objects.filter(kind=Job.Kind.SEARCH, pk=int(name)).first()
-    if job is None or not job.trials.filter(state=Trial.State.DONE).exists():
+    found = job and best(job.trials.order_by("number"))
+    if found is None:
         raise ValueError(f"Search {name} has no candidate that was trained.")
     space = SPACES[job.parameters["space"]]
-    return f"search {name}", arch(space, space.from_json(best(job).architecture))
+    return f"search {name}", arch(space, space.from_json(found.architecture))
 
 
 def aggregations(
