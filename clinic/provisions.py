@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from clinic import learning, store
 from clinic.models import Job, Trial
 from clinic.store import DamagedObject, StoreUnavailable
-from clinic.terms import Terms, any_digest
+from clinic.terms import Terms
 from inference import artifact
 from search.data import examples, members
 from search.dataset import digest as digest_of
@@ -92,7 +92,7 @@ def proposers(job: Job) -> Path:
     words = f"{name} was changed while the search was started: start anew."
     folder = _unpacked(
         terms.patches_pack,
-        lambda folder: any_digest(_proposer(folder)) == terms.patches_digest,
+        lambda folder: artifact.any_digest(_proposer(folder)) == terms.patches_digest,
         words,
     )
     return _proposer(folder)

@@ -19,6 +19,8 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
+from inference.artifact import file_digest
+
 ALIAS = "artifacts"
 FOLDER = ".d"  # of an archive that was unpacked
 CHUNK = 1 << 20  # bytes
@@ -34,8 +36,7 @@ class DamagedObject(ValueError):
 
 def put(path: Path) -> str:
     """Store a file, unless it is there. -> its digest"""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(path)
     size = path.stat().st_size
     with _reached() as storage:
         name = _name(digest)
@@ -73,7 +74,7 @@ def file(digest: str) -> Path:
     """
     kept = _cache() / digest
     with alone(_cache() / "lock"):
-        if not kept.is_file() or _digest(kept) != digest:
+        if not kept.is_file() or file_digest(kept) != digest:
             _fetch(digest, kept)
     return kept
 
@@ -196,8 +197,3 @@ def _cache() -> Path:
 
 def _name(digest: str) -> str:
     return f"{digest[:2]}/{digest}"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

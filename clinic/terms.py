@@ -4,7 +4,6 @@ They stand in the search's row. Every worker holds the radiographs and the super
 against the digests written there, so that no two candidates learn from different ones.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,8 +15,7 @@ from django.core.exceptions import ValidationError
 
 from clinic import shelf
 from clinic.models import Job, ModelVersion, Trial
-from inference.artifact import DamagedArtifact
-from inference.artifact import digest as artifact_digest
+from inference.artifact import DamagedArtifact, any_digest, file_digest
 from search.data import examples as read
 from search.dataset import digest
 from search.example import Example
@@ -122,11 +120,6 @@ def _proposers(source: Path) -> dict[str, object]:
     return {"patches": str(source.resolve()), "patches_digest": any_digest(source)}
 
 
-def any_digest(source: Path) -> str:
-    """Of a file, or of a model. OSError, DamagedArtifact."""
-    return artifact_digest(source) if source.is_dir() else file_digest(source)
-
-
 def refuse_nonsense(terms: Terms) -> None:
     """ValidationError by the name of the field."""
     refused = {}
@@ -154,11 +147,6 @@ def refuse_one_sided(examples: list[Example]) -> None:
                     f"No patient of the {SIDES[side]} part has a usable label or "
                     f"verdict “{words}” yet: more patients are needed."
                 )
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,10 @@ class Stack:
             self._wait("pacs", self.dicom_port)
         celery = [PYTHON, "-m", "celery", "-A", "clinic", "worker", "--pool", "solo"]
         celery += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-        self._start("reading", [*celery, "-Q", "reading", "-n", "reading@%h"])
-        self._start("explaining", [*celery, "-Q", "explaining", "-n", "explaining@%h"])
-        self._start("shadow", [*celery, "-Q", "shadow", "-n", "shadow@%h"])
         training = ["env", f"OMP_NUM_THREADS={TRAINING_THREADS}", *celery]
-        for queue in ("training", "search"):
-            self._start(queue, [*training, "-Q", queue, "-n", f"{queue}@%h"])
+        for queue in ("reading", "explaining", "shadow", "training", "search"):
+            worker = training if queue in ("training", "search") else celery
+            self._start(queue, [*worker, "-Q", queue, "-n", f"{queue}@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
         web = [PYTHON, "-m", "gunicorn", "clinic.wsgi", "--threads", "8"]
         web += ["--bind", f"127.0.0.1:{self.web_port}", "--timeout", "60"]

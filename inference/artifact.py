@@ -87,6 +87,17 @@ def save(
     return _digest(contents)
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of any file, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def any_digest(source: Path) -> str:
+    """Of a file, or of an artifact's folder. OSError, DamagedArtifact."""
+    return digest(source) if source.is_dir() else file_digest(source)
+
+
 def digest(folder: Path) -> str:
     """SHA-256 over the three files in the order spec, weights, card.
 

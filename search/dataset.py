@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from inference.artifact import file_digest
 from search.example import Example, table
 from search.parts import Parts
 
@@ -86,7 +87,7 @@ def digest(folder: Path, found: Sequence[Example]) -> str:
     else one over every picture, label and side of `found`."""
     if (folder / MANIFEST).exists():
         return str(_read(folder).get("digest", ""))
-    pictures = {_name(folder, e.image): _sha256(e.image) for e in found}
+    pictures = {_name(folder, e.image): file_digest(e.image) for e in found}
     return str(_content(folder, pictures, found)["digest"])
 
 
@@ -99,7 +100,7 @@ def sides(found: Sequence[Example]) -> dict[str, str]:
 
 
 def _measured(folder: Path) -> dict[str, object]:
-    files = {name: _sha256(folder / name) for name in _counted(folder)}
+    files = {name: file_digest(folder / name) for name in _counted(folder)}
     return _content(folder, files, table(folder))
 
 
@@ -126,11 +127,6 @@ def _counted(folder: Path) -> Iterator[str]:
 
 def _name(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(folder: Path) -> dict[str, object]:

@@ -134,7 +134,7 @@ class Lineup:
 
     def _key(self, plan: Plan) -> str:
         names = {s: [e.image.name for e in p.examples] for s, p in self.sides.items()}
-        said = [plan.to_json(), names, patches.digest(self.source), self.most]
+        said = [plan.to_json(), names, artifact.any_digest(self.source), self.most]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 

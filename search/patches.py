@@ -255,13 +255,5 @@ def _key(
     code = [path.read_text() for path in (*map(Path, mine), *steps)]
     sizes = [(e.image.name, e.image.stat().st_size) for e in found]
     looks = asdict(recipe) | {"mean": 0, "std": 1}
-    text = json.dumps([looks, code, sizes, digest(source), most])
+    text = json.dumps([looks, code, sizes, artifact.any_digest(source), most])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def digest(source: Path) -> str:
-    """The digest of a detector's results or of a model."""
-    if source.is_dir():
-        return artifact.digest(source)
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inference.artifact import file_digest
 from inference.blueprint import FIRST, WIDTHS, divisible
 from search.spaces.ofa import OnceForAll
 from search.supernet import FIRST as FIRST_LAYER
 from search.supernet import Supernet, places, renormalised
-from search.supernet_file import digest
 
 # What the published weights expect: photographs in [0, 1], red, green, blue.
 MEANS, STDS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,7 +42,7 @@ def supernet(path: Path, colours: int = 1) -> tuple[Supernet, str]:
         raise ValueError(f"{len(unknown)} tensors are unknown, among them {unknown[0]}")
     _look_at_grey(taken, colours)
     made.load_state_dict({**made.state_dict(), **taken})
-    return made.eval(), digest(path)
+    return made.eval(), file_digest(path)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """A supernet as a file: its weights, what they look at and where they come from."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from inference.artifact import file_digest
 from search.spaces import SPACES
 from search.supernet import Supernet
 
@@ -27,7 +27,7 @@ def save(path: Path, supernet: Supernet, source: Mapping[str, object]) -> str:
     partial = path.with_name(path.name + ".part")
     save_file(state, partial, {NOTES: json.dumps(notes)})
     partial.replace(path)
-    return digest(path)
+    return file_digest(path)
 
 
 def load(path: Path) -> tuple[Supernet, dict[str, object]]:
@@ -44,8 +44,3 @@ def load(path: Path) -> tuple[Supernet, dict[str, object]]:
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path.name} is no supernet, or damaged: {error}") from error
     return made.eval(), source
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

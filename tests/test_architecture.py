@@ -165,7 +165,7 @@ def test_torchvision_stays_out():
     assert importlib.util.find_spec("torchvision") is None
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
+@pytest.mark.parametrize("path", [*SOURCES, *(ROOT / "docker").glob("*.py")], ids=name)
 def test_files_are_one_idea(path):
     assert path.read_text().count("\n") <= 300
     assert path.stem not in SAY_NOTHING

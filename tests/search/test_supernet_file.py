@@ -4,10 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from inference.artifact import file_digest
 from search.spaces import SPACES
 from search.spaces.ofa import SMALLEST
 from search.supernet import Supernet
-from search.supernet_file import digest, load, save
+from search.supernet_file import load, save
 
 VIEWS = torch.randn(2, 1, 32, 32)
 
@@ -24,7 +25,7 @@ def test_it_comes_back_with_all_that_is_known_of_it(saved):
     made, path, sha256 = saved
     again, source = load(path)
     assert source == {"sha256": "abc", "of": "phantoms"}
-    assert sha256 == digest(path) and len(sha256) == 64
+    assert sha256 == file_digest(path) and len(sha256) == 64
     for name in ("space", "colours", "mean", "std"):
         assert getattr(again, name) == getattr(made, name)
     with torch.no_grad():
