@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 import torch
 
-from inference import artifact, preprocess, runtime
+from inference import artifact, picture, preprocess, runtime
 from inference.artifact import Spec
 from inference.networks import ARCHS, NETWORKS, Arch, build
 from inference.networks.committee import seated
@@ -165,6 +165,55 @@ def test_what_errs_at_high_contrast_alone_does_not_serve(monkeypatch, caplog):
     monkeypatch.setattr(runtime, "_candidates", lambda *_: iter([other]))
     assert runtime.compiled(network, spec(SMALL["rx"])).backend == "torch"
     assert "other is off by 1.000" in caplog.text  # not merely slower
+
+
+def test_what_is_less_exact_than_what_errs_is_not_even_made(monkeypatch):
+    network = tiny.network(SMALL["rx"])
+    eager = runtime._eager(runtime.Both(network).eval(), "cpu")
+
+    def candidates(*_):
+        yield runtime.Compiled("off", lambda view: (eager(view)[0] + 1, eager(view)[1]))
+        pytest.fail("another was made")
+
+    monkeypatch.setattr(runtime, "_candidates", candidates)
+    assert runtime.compiled(network, spec(SMALL["rx"])).backend == "torch"
+
+
+class TestBytes:
+    """The form whose deep convolutions run in 8 bits, of the shipped ResNet18."""
+
+    @pytest.fixture(scope="class")
+    def recipe(self):
+        return artifact.load_spec(MODELS / "resnet18").recipe
+
+    @pytest.fixture(scope="class")
+    def forms(self, recipe):
+        network = runtime.Both(artifact.load_network(MODELS / "resnet18")).eval()
+        made = runtime._candidates(network, runtime._probes(recipe))
+        return {form.backend.split()[-1]: form for form in made}
+
+    def test_a_view_it_cannot_hold_is_read_in_single_precision(self, forms, recipe):
+        noise = np.random.default_rng(0).normal(
+            0, 6, (1, 1, recipe.height, recipe.width)
+        )
+        loud, plain = noise.astype(np.float32), runtime._probes(recipe)[:1]
+        bytes_, exact = forms["int8"], forms["f32"]
+        assert bytes_(loud).logits.tolist() == exact(loud).logits.tolist()
+        assert bytes_(loud).features.tolist() == exact(loud).features.tolist()
+        assert bytes_(plain).logits.tolist() != exact(plain).logits.tolist()
+
+    def test_radiographs_are_read_as_in_single_precision(
+        self, forms, recipe, sample_data
+    ):
+        folder = sample_data / "fracatlas" / "images"
+        fractured = sorted((folder / "Fractured").glob("*.jpg"))[::30]
+        others = sorted((folder / "Non_fractured").glob("*.jpg"))[::200]
+        frames = [picture.frame(path).pixels for path in fractured + others]
+        seen = [preprocess.views(pixels, recipe)[0] for pixels in frames]
+        views = preprocess.tensor(seen, recipe)
+        exact, quick = forms["f32"](views).logits, forms["int8"](views).logits
+        assert len(views) >= 20 and np.ptp(exact) > 20 * runtime.TOLERANCE
+        assert 0 < np.abs(quick - exact).max() <= runtime.TOLERANCE
 
 
 @pytest.mark.parametrize(("seconds", "serves"), [(1.0, "other"), (3.0, "torch")])
