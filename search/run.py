@@ -48,8 +48,12 @@ RX_LARGE_TRAINED = Arch("rx", (*RX_TRAINED.options, *ARCHS["rx-large"].options))
 # Half the size: what two cores can learn from in minutes.
 HALF = Recipe(width=171, height=256)
 # Published weights, gently: the head first, then everything at a tenth of the usual
-# rate; three times that unlearns what they know.
-TRANSFER = Stage(4, 1.0, True, 1e-3, frozen=True), Stage(16, 1.0, True, 1e-4)
+# rate; three times that unlearns what they know. At the end what is to be read alone.
+TRANSFER = (
+    Stage(4, 1.0, True, 1e-3, frozen=True),
+    Stage(16, 1.0, True, 1e-4),
+    Stage(5, 1.0, False, 3e-5),
+)
 PLANS = {
     "squeezenet": Plan(
         Arch("squeezenet", (("attention", 0.5), ("dropout", 0.3))),

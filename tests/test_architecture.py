@@ -76,7 +76,11 @@ HOMES = {
     "optuna": "search/strategies/libraries.py",
     "onnx": "search/pieces.py",
     "onnxruntime": "search/latency_agent.py",
-    "openvino": ("inference/runtime.py", "search/latency_agent.py"),
+    "openvino": (
+        "inference/runtime.py",
+        "inference/quantise.py",
+        "search/latency_agent.py",
+    ),
 }
 SAY_NOTHING = {"utils", "helpers", "common", "core", "misc", "base"} | {
     "services",
