@@ -4,7 +4,7 @@ Not by what their cards say: every model reads every case again, here and now.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from inference import artifact
 from inference.artifact import Spec
 from search import card, data
 from search.card import Judged, by_study, milliseconds
-from search.evaluate import Report
+from search.evaluate import EVEN, Report
 from search.markdown import in_words, markdown
 from search.parts import Parts
 from search.run import assess, judge
@@ -26,14 +26,16 @@ SPECIFICITY = 0.9  # at which sensitivities are compared
 
 @dataclass(frozen=True)
 class Row:
-    """One model. without_metal: of the images known to show no osteosynthesis, None
-    where nobody says. madds: multiply-adds of one view. milliseconds: CPU time of
-    one view, compiled."""
+    """One model, by its own threshold. even: by study, at EVEN instead.
+    without_metal: of the images known to show no osteosynthesis, None where nobody
+    says. madds: multiply-adds of one view. milliseconds: CPU time of one view,
+    compiled."""
 
     model: str
     digest: str
     instance: Report
     study: Report
+    even: Report
     sensitivity_at_specificity: float
     without_metal: Report | None
     parameters: int
@@ -56,6 +58,7 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
             digest=artifact.digest(folder),
             instance=assess(judged, spec),
             study=by_study(judged, spec),
+            even=by_study(judged, replace(spec, threshold=EVEN)),
             sensitivity_at_specificity=sensitivity(judged.labels, judged.logits),
             without_metal=_without_metal(judged, spec),
             parameters=sum(weight.numel() for weight in network.parameters()),
@@ -116,6 +119,7 @@ def table(found: Sequence[Row]) -> str:
         "AUROC study",
         "accuracy image",
         "accuracy study",
+        f"accuracy study at {EVEN}",
         f"sens. at {SPECIFICITY:.0%} spec.",
         "study tp/fp/fn/tn",
         "without metal",
@@ -133,6 +137,7 @@ def _cells(row: Row) -> list[str]:
         in_words(row.study.auroc),
         in_words(row.instance.accuracy),
         in_words(row.study.accuracy),
+        in_words(row.even.accuracy),
         f"{row.sensitivity_at_specificity:.3f}",
         "/".join(str(count) for count in row.study.confusion.values()),
         in_words(row.without_metal.auroc) if row.without_metal else "unknown",

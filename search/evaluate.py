@@ -7,6 +7,8 @@ import numpy as np
 
 Measure = Callable[[np.ndarray, np.ndarray], float]  # labels, scores
 
+EVEN = 0.5  # as likely as not, by the network's own account: nothing was chosen
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -21,7 +21,7 @@ from inference.explain import EXPLAINERS
 from inference.reader import READ, Reader, Source
 from inference.unreadable import UnreadableFrame
 from search.data import Box, coco_boxes
-from search.evaluate import report
+from search.evaluate import EVEN, report
 from search.pointing import hit
 
 COLUMNS = {
@@ -98,6 +98,7 @@ def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
         "confident": _report(
             _studies(read, reader.spec.aggregation, threshold), reader.spec.confident
         ),
+        "even": _report(_studies(read, reader.spec.aggregation, EVEN), EVEN),
         "instance": _report(
             [(a.question.label, a.probability, a.question.patient) for a in read],
             threshold,

@@ -42,13 +42,16 @@ def test_every_model_has_a_row_on_the_same_cases(tmp_path):
     folders = []
     for seed in range(2):
         torch.manual_seed(seed)
-        spec = Spec(f"tiny-{seed}", TINY, RECIPE, "alo", threshold=0.5)
+        spec = Spec(f"tiny-{seed}", TINY, RECIPE, "alo", threshold=1.0)
         artifact.save(tmp_path / spec.name, spec, build(TINY).state_dict(), {})
         folders.append(tmp_path / spec.name)
     rows = list(contest.rows(folders, images, tmp_path / "work"))
     test = Parts.of(contest.data.examples(images)).test
     assert {row.instance.cases for row in rows} == {len(test)}
     assert {row.study.cases for row in rows} == {len({e.study for e in test})}
+    assert {(row.study.threshold, row.even.threshold) for row in rows} == {(1.0, 0.5)}
+    assert {row.study.sensitivity for row in rows} == {0.0}
+    assert max(row.even.sensitivity for row in rows) > 0
     assert [row.model for row in rows] == ["tiny-0", "tiny-1"]
     assert {row.without_metal for row in rows} == {None}  # nobody says
     assert json.dumps([row.to_json() for row in rows])
@@ -58,3 +61,4 @@ def test_every_model_has_a_row_on_the_same_cases(tmp_path):
     table = contest.table(rows)
     assert table.count("\n") == 3
     assert f"{rows[0].instance.accuracy.value:.3f}" in table
+    assert f"{rows[0].even.accuracy.value:.3f}" in table

@@ -1,6 +1,7 @@
 """An exam reads as the clinic does, and no bad file ends it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,21 @@ def test_a_perfect_reader_gets_full_marks(reader):
         "fn": 0,
         "tn": 10,
     }
+
+
+def test_studies_are_judged_at_one_half_whatever_the_models_threshold(reader):
+    asked = [exam.Question(str(i), i % 2, str(i), str(i)) for i in range(4)]
+    scores = 0.1, 0.49, 0.51, 0.9
+    given = [
+        exam.Answer(question, "read", "", "", score)
+        for question, score in zip(asked, scores, strict=True)
+    ]
+    spec = replace(reader.spec, threshold=0.05, confident=0.95)
+    found = exam.marks(given, Reader(spec, reader.network))
+    assert found["even"]["threshold"] == 0.5
+    assert found["even"]["confusion"] == {"tp": 1, "fp": 1, "fn": 1, "tn": 1}
+    assert found["study"]["alo"]["sensitivity"] == 1
+    assert found["confident"]["sensitivity"] == 0
 
 
 def test_nothing_read_is_said_and_not_measured(reader):

@@ -60,6 +60,7 @@ def told(found: dict) -> list[str]:
         _line("images", found["instance"]),
         *(_line(f"studies, {name}", r) for name, r in found["study"].items()),
         _line("studies, confident", found["confident"]),
+        _line("studies, at one half", found["even"]),
     ]
     for method in ("lrp", "gradcam") if "pointing" in found else ():
         shares = found["pointing"][method]
