@@ -131,9 +131,10 @@ bootstrap() { # --test adds what the tests need
     install_packages orthanc redis-server postgresql chromium && export REQUIRE_SERVERS=1 REQUIRE_BROWSER=1 ||
       say "Tests of the servers that are missing will skip and say so."
   else
-    [ "${OSTEON_PACS:-orthanc}" != orthanc ] || install_packages orthanc ||
+    # What was asked for by name and is missing, docker/stack.py refuses to do without.
+    [ "${OSTEON_PACS:-orthanc}" != orthanc ] || install_packages orthanc || [ -n "${OSTEON_PACS:-}" ] ||
       say "No Orthanc here and it may not be installed: using the embedded PACS."
-    [ "${OSTEON_BROKER:-redis}" != redis ] || install_packages redis-server ||
+    [ "${OSTEON_BROKER:-redis}" != redis ] || install_packages redis-server || [ -n "${OSTEON_BROKER:-}" ] ||
       say "No Redis here and it may not be installed: using the filesystem broker."
   fi
   build_frontend

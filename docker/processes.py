@@ -5,6 +5,7 @@ with the process that started it, even when that is killed.
 """
 
 import ctypes
+import errno
 import json
 import os
 import pwd
@@ -34,6 +35,10 @@ def free_port(wanted: int | None = None) -> int:
         try:
             probe.bind(("127.0.0.1", wanted or 0))
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise CannotStart(
+                    f"Port {wanted} cannot be had: {error.strerror}. Choose another."
+                ) from error
             raise CannotStart(
                 f"Port {wanted} is in use by another program. "
                 "Stop that program, or choose another port."

@@ -5,7 +5,6 @@ every process it starts ends with it.
 """
 
 import argparse
-import fcntl
 import json
 import os
 import secrets
@@ -16,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import preflight
 import processes
 from processes import CannotStart, free_port
 
@@ -38,7 +38,9 @@ class Stack:
 
     def __init__(self, data: Path, web_port: int | None) -> None:
         self.data, self.log = data, data / "log"
-        self.web_port = free_port(web_port) if web_port else _first_free(WEB_PORTS)
+        self.web_port = (
+            free_port(web_port) if web_port else preflight.first_free(WEB_PORTS)
+        )
         self.dicom_port = free_port()
         self.env = os.environ | {
             "OSTEON_DATA": str(data),
@@ -50,22 +52,23 @@ class Stack:
         self.running: dict[str, subprocess.Popen] = {}
         self.restarts: dict[str, list[float]] = {}
 
-    def manage(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+    def manage(self, *arguments: str) -> str:
         """Run one `manage.py` verb to its end and give what it printed."""
-        done = subprocess.run(
-            [PYTHON, str(ROOT / "manage.py"), *arguments],
-            env=self.env | (env or {}),
-            stdout=subprocess.PIPE,
-            stderr=None if arguments[0] == "push" else subprocess.PIPE,
-            text=True,
-        )
-        # `ledger` ends with 1 when it does not add up, `push` when the PACS refused
-        # something; both say so in what they print.
-        if done.returncode and arguments[0] not in ("ledger", "push"):
+        done = self._managed(*arguments, stderr=subprocess.PIPE)
+        # `ledger` ends with 1 when it does not add up, and prints that.
+        if done.returncode and arguments[0] != "ledger":
             raise CannotStart(
-                f"`manage.py {arguments[0]}` failed:\n{done.stdout}{done.stderr or ''}"
+                f"`manage.py {arguments[0]}` failed:\n{done.stdout}{done.stderr}"
             )
         return done.stdout
+
+    def _managed(
+        self, *arguments: str, stderr: int | None
+    ) -> subprocess.CompletedProcess:
+        command = [PYTHON, str(ROOT / "manage.py"), *arguments]
+        return subprocess.run(
+            command, env=self.env, stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
 
     def open(self) -> None:
         self._start_broker()
@@ -91,7 +94,7 @@ class Stack:
         self._wait("web", self.web_port)
 
     def _start_broker(self) -> None:
-        if not _wanted("OSTEON_BROKER", "redis", "redis-server"):
+        if not preflight.wanted("OSTEON_BROKER", "redis", "redis-server"):
             self.env["BROKER_URL"] = "filesystem://"
             return
         redis = processes.start_redis(self.data / "redis")
@@ -100,7 +103,7 @@ class Stack:
         self.env["BROKER_URL"] = redis.url
 
     def _start_orthanc(self) -> None:
-        if not _wanted("OSTEON_PACS", "orthanc", "Orthanc"):
+        if not preflight.wanted("OSTEON_PACS", "orthanc", "Orthanc"):
             self.env["OSTEON_PACS"] = "embedded"
             return
         orthanc = processes.start_orthanc(
@@ -108,7 +111,7 @@ class Stack:
             password=secrets.token_urlsafe(16),
             dicom_port=self.dicom_port,
             RemoteAccessAllowed=False,
-            **_accepted(),
+            **preflight.association(),
         )
         self.running["orthanc"] = orthanc.process
         self.commands["orthanc"] = list(orthanc.process.args)
@@ -148,13 +151,24 @@ class Stack:
             say(f"The {name} process ended ({process.returncode}); starting it again.")
             self._start(name, self.commands[name])
 
-    def push(self, studies: Path | None, phantoms: int) -> None:
+    def push(self, studies: Path | None, phantoms: int) -> bool:
+        """Whether the PACS took all that was sent."""
         to = ["--host", "127.0.0.1", "--port", str(self.dicom_port)]
-        say(f"Pushing {phantoms} phantom studies by C-STORE…")
-        say(self.manage("push", *to, "--phantoms", str(phantoms), "--seed", "1"))
+        for title in preflight.accepted()[:1]:
+            to += ["--calling-aet", title]
+        taken = True
+        if phantoms:
+            say(f"Pushing {phantoms} phantom studies by C-STORE…")
+            taken = self._pushed(*to, "--phantoms", str(phantoms), "--seed", "1")
         if studies:
             say(f"Pushing {studies} by C-STORE…")
-            say(self.manage("push", *to, str(studies)))
+            taken = self._pushed(*to, str(studies)) and taken
+        return taken
+
+    def _pushed(self, *arguments: str) -> bool:
+        done = self._managed("push", *arguments, stderr=None)
+        say(done.stdout)
+        return not done.returncode
 
     def ledger(self) -> dict:
         return json.loads(self.manage("ledger"))
@@ -178,40 +192,12 @@ class Stack:
             processes.stop(process)
 
 
-def _accepted() -> dict:
-    """DICOM_ACCEPTED_AETS in Orthanc's words; nothing when every title may send."""
-    titles = [t for t in os.environ.get("DICOM_ACCEPTED_AETS", "").split(",") if t]
-    if not titles:
-        return {}
-    known = {t: {"AET": t, "Host": "127.0.0.1", "Port": 104} for t in titles}
-    return {"DicomAlwaysAllowStore": False, "DicomModalities": known}
-
-
 def _progress(ledger: dict) -> str:
     studies, explanations = ledger["studies"], ledger["explanations"]
     return (
         f"{studies['received']} studies received, {studies['waiting']} to be read, "
         f"{explanations['waiting']} to be explained…"
     )
-
-
-def _wanted(variable: str, value: str, binary: str) -> bool:
-    """Is the real server asked for (the default) and here?"""
-    asked = os.environ.get(variable)
-    if asked == value and processes.program(binary) is None:
-        raise CannotStart(
-            f"{variable}={value} asks for {binary}, which is not installed."
-        )
-    return (asked or value) == value and processes.program(binary) is not None
-
-
-def _first_free(ports: range) -> int:
-    for port in ports:
-        try:
-            return free_port(port)
-        except CannotStart:
-            continue
-    return free_port()
 
 
 def _logins(data: Path) -> dict[str, str]:
@@ -225,26 +211,13 @@ def _logins(data: Path) -> dict[str, str]:
     return json.loads(kept.read_text())
 
 
-def _alone(data: Path):
-    """Hold the data folder: two stacks on one database would fight."""
-    lock = (data / "run.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise CannotStart(
-            "Osteon already runs from this folder. Stop it (Ctrl-C in its terminal), "
-            "or give another OSTEON_DATA."
-        ) from error
-    return lock
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--once",
         action="store_true",
         help="read the samples, print the ledger as JSON and stop; "
-        "non-zero unless every study is accounted for",
+        "non-zero unless all were taken and every study is accounted for",
     )
     parser.add_argument(
         "--studies",
@@ -253,7 +226,7 @@ def _arguments() -> argparse.Namespace:
         help="also push this folder of DICOM, PNG or JPEG radiographs",
     )
     parser.add_argument("--phantoms", type=int, default=8, help="sample studies")
-    parser.add_argument("--port", type=int, help="of the web pages")
+    parser.add_argument("--port", type=preflight.port, help="of the web pages")
     chosen = parser.parse_args()
     if chosen.studies and not chosen.studies.exists():
         parser.error(f"there is no {chosen.studies}")
@@ -275,20 +248,20 @@ def _serve(stack: Stack) -> None:
 def main() -> int:
     chosen = _arguments()
     data = Path(os.environ.get("OSTEON_DATA", ROOT / "var")).resolve()
-    data.mkdir(parents=True, exist_ok=True)
+    preflight.room(data)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as closing:
-        closing.enter_context(_alone(data))
+        closing.enter_context(preflight.alone(data))
         stack = Stack(data, chosen.port)
         closing.callback(stack.close)
         say("Starting PACS, broker, workers and web…")
         stack.open()
-        stack.push(chosen.studies, chosen.phantoms)
+        taken = stack.push(chosen.studies, chosen.phantoms)
         ledger = stack.settle(PATIENCE)
         if not chosen.once:
             _serve(stack)
         print(json.dumps(ledger, indent=2))
-        return 0 if ledger["settled"] and ledger["balanced"] else 1
+        return 0 if taken and ledger["settled"] and ledger["balanced"] else 1
 
 
 if __name__ == "__main__":

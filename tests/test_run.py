@@ -3,16 +3,22 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import cv2
 import pytest
+import stack
 from processes import listens, program
 from stack import _logins
+
+from inference import phantom
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = [sys.executable, str(ROOT / "docker" / "stack.py")]
@@ -36,18 +42,31 @@ def processes_of(folder) -> dict[int, str]:
     return found
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("servers", [REAL, OWN], ids=["real servers", "our own"])
-def test_every_sample_study_is_accounted_for(servers, tmp_path):
-    if servers is REAL and not (program("Orthanc") and program("redis-server")):
-        assert os.environ.get("REQUIRE_SERVERS") != "1"
-        pytest.skip("Orthanc and Redis are not both installed")
-    # A folder of radiographs as people have them: one is none, one is cut short.
+@pytest.fixture
+def folder_of_studies(tmp_path):
+    """Radiographs as people have them: a picture, a chest, one whose pixels are not
+    what it says, and something else."""
     folder = tmp_path / "studies"
     folder.mkdir()
     (folder / "notes.txt").write_text("not a radiograph")
+    cv2.imwrite(str(folder / "wrist.png"), phantom.phantom(90).pixels >> 4)
+    chest, broken = phantom.study(91)[0], phantom.study(92)[0]
+    chest.BodyPartExamined, chest.StudyDescription = "CHEST", "Thorax"
+    chest.SeriesDescription = chest.ProtocolName = "Thorax"
+    broken.PixelData = broken.PixelData[: len(broken.PixelData) // 4]
+    for name, made in (("chest", chest), ("broken", broken)):
+        made.save_as(folder / f"{name}.dcm", enforce_file_format=True)
+    return folder
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("servers", [REAL, OWN], ids=["real servers", "our own"])
+def test_every_sample_study_is_accounted_for(servers, tmp_path, folder_of_studies):
+    if servers is REAL and not (program("Orthanc") and program("redis-server")):
+        assert os.environ.get("REQUIRE_SERVERS") != "1"
+        pytest.skip("Orthanc and Redis are not both installed")
     done = subprocess.run(
-        [*STACK, "--once", "--phantoms", "3", "--studies", str(folder)],
+        [*STACK, "--once", "--phantoms", "3", "--studies", str(folder_of_studies)],
         env=environment(tmp_path / "data", servers),
         capture_output=True,
         text=True,
@@ -55,16 +74,61 @@ def test_every_sample_study_is_accounted_for(servers, tmp_path):
     assert done.returncode == 0, done.stderr
     ledger = json.loads(done.stdout)
     studies, images = ledger["studies"], ledger["images"]
-    assert studies["received"] == 3
     for balance in (studies, images):
         assert balance["waiting"] == 0
         assert balance["received"] == sum(
             balance[state]
             for state in ("read", "abstained", "not_ours", "unreadable", "failed")
         )
-    assert studies["read"] == 3
+    assert studies["received"] == 6
+    assert (studies["read"], studies["not_ours"], studies["unreadable"]) == (4, 1, 1)
     assert "notes.txt" in done.stderr
     assert not processes_of(tmp_path / "data")
+
+
+@pytest.mark.timeout(180)
+def test_samples_are_sent_under_a_title_that_is_accepted(tmp_path):
+    done = subprocess.run(
+        [*STACK, "--once", "--phantoms", "1"],
+        env=environment(tmp_path, OWN) | {"DICOM_ACCEPTED_AETS": "SCANNER,OTHER"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["studies"]["read"] == 1
+
+
+def test_what_the_pacs_refused_is_not_called_success(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OSTEON_DATA", str(tmp_path))
+    monkeypatch.setattr(stack.Stack, "open", lambda self: None)
+    monkeypatch.setattr(sys, "argv", ["run", "--once", "--phantoms", "1"])
+    settled = {"settled": True, "balanced": True}
+    monkeypatch.setattr(stack.Stack, "settle", lambda self, seconds: settled)
+    assert stack.main() == 1  # nobody listens at its port
+    assert json.loads(capsys.readouterr().out) == settled
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(os.geteuid() != 0, reason="whoever tests is an ordinary user")
+def test_an_ordinary_user_may_run_it():
+    home = Path(tempfile.mkdtemp(prefix="osteon-user-"))
+    try:
+        shutil.chown(home, "nobody")
+        seen = ["test", "-r", str(ROOT / "manage.py"), "-a", "-x", sys.executable]
+        if subprocess.run(seen, user="nobody").returncode:
+            pytest.skip("this checkout may not be read by others")
+        done = subprocess.run(
+            [*STACK, "--once", "--phantoms", "1"],
+            env=environment(home / "data", OWN) | {"HOME": str(home)},
+            user="nobody",
+            cwd=home,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert (home / "data" / "logins.json").stat().st_uid != 0
+    finally:
+        shutil.rmtree(home)
 
 
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path):
@@ -87,7 +151,7 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path):
 def test_a_pacs_that_dies_is_started_again_and_told_of(tmp_path):
     port = 0
     with (tmp_path / "said").open("w") as said:
-        stack = subprocess.Popen(
+        osteon = subprocess.Popen(
             [*STACK, "--phantoms", "0"],
             env=environment(tmp_path, OWN),
             stdout=subprocess.PIPE,
@@ -95,7 +159,7 @@ def test_a_pacs_that_dies_is_started_again_and_told_of(tmp_path):
             text=True,
         )
     try:
-        for line in stack.stdout:
+        for line in osteon.stdout:
             if found := re.search(r"push to 127.0.0.1:(\d+)", line):
                 port = int(found[1])
                 break
@@ -110,8 +174,8 @@ def test_a_pacs_that_dies_is_started_again_and_told_of(tmp_path):
         assert listens(port)
         assert "The pacs process ended (-9)" in (tmp_path / "said").read_text()
     finally:
-        stack.terminate()
-        stack.wait(60)
+        osteon.terminate()
+        osteon.wait(60)
     assert not processes_of(tmp_path)
 
 
