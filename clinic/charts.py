@@ -12,7 +12,8 @@ class Chart:
     """key: names it on its page. lines: label -> values, one for each of `x`, which
     ascend. scatter: points without lines between them, but for the labels in `through`,
     which are lines without points. time: x counts seconds since 1970, and is shown as
-    days. beside: columns of the table that are not drawn."""
+    days. beside: columns of the table that are not drawn. note: what its lines do not
+    tell by themselves."""
 
     key: str
     title: str
@@ -23,6 +24,7 @@ class Chart:
     time: bool = False
     beside: dict[str, Values] = field(default_factory=dict)
     through: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def drawn(self) -> dict[str, object]:

@@ -7,7 +7,9 @@ from datetime import UTC
 from functools import lru_cache
 from itertools import accumulate
 from statistics import median
+from zlib import crc32
 
+from clinic import registry
 from clinic.charts import Chart, figure
 from clinic.models import AuditEvent, Job, ModelVersion, Trial
 from search.hardware import Table
@@ -54,6 +56,16 @@ class Row:
         return self.trial.stage == Trial.Stage.FINAL
 
 
+@dataclass(frozen=True)
+class Incumbent:
+    """What candidates compete with, by study as they are. note: which model, judged on
+    what, or why there is no line of it (auroc None)."""
+
+    note: str
+    auroc: float | None = None
+    label: str = ""
+
+
 def rows(job: Job) -> list[Row]:
     """Every trial in the order of asking. One query."""
     said = job.parameters
@@ -64,9 +76,9 @@ def rows(job: Job) -> list[Row]:
     ]
 
 
-def state_of(rows: Sequence[Row]) -> str:
-    """Changes whenever the charts do."""
-    return "-".join(str(len(found)) for found in (rows, _scored(rows)))
+def state_of(charts: Sequence[Chart]) -> str:
+    """Changes whenever they do."""
+    return f"{crc32(repr(charts).encode()):08x}"
 
 
 def charts(job: Job, rows: Sequence[Row]) -> list[Chart]:
@@ -77,11 +89,37 @@ def charts(job: Job, rows: Sequence[Row]) -> list[Chart]:
     ]
 
 
-def incumbent(model: ModelVersion) -> float | None:
-    """AUROC by image of the model in service on validation, as its card says."""
-    told = model.card.get("validation")
-    auroc = told.get("auroc") if isinstance(told, Mapping) else None
-    return figure(auroc.get("value")) if isinstance(auroc, Mapping) else None
+def incumbent(job: Job) -> Incumbent:
+    """The model in service when the search ended, or now while it has not."""
+    if job.parameters["evaluation"].get("patches"):
+        words = "These scores are of patches, by which no model in service was judged"
+        return Incumbent(f"{words}: there is no line of one.")
+    if job.candidate_id:
+        digest = job.compared.get("incumbent_digest", "")
+        served = ModelVersion.objects.filter(digest=digest).first()
+        told = (job.compared.get("incumbent") or {}).get("by_study")
+        when = "when the search ended, judged on the same test side as its winner"
+    else:
+        served = registry.active()
+        told = served.card.get("test_by_study") if served else None
+        when = "now, judged on its own test side, as its card tells"
+    return _line_of(served, told, when)
+
+
+def _line_of(served: ModelVersion | None, tested: object, when: str) -> Incumbent:
+    """tested: a report (`search.evaluate.Report`) by study, if it is one."""
+    if served is None:
+        return Incumbent("No model was in service: there is no line of one.")
+    name = f"{served.name} {served.brief}"
+    auroc = tested.get("auroc") if isinstance(tested, Mapping) else None
+    found = figure(auroc.get("value")) if isinstance(auroc, Mapping) else None
+    if found is None:
+        words = f"Of the model in service, {name}, no AUROC by study is known"
+        return Incumbent(f"{words}: there is no line of it.")
+    note = f"The line: AUROC by study of {name}, in service {when}. "
+    note += "All else: of the validation studies."
+    label = f"in service: {served.name}, by study on the test side"
+    return Incumbent(note, found, label)
 
 
 def seconds_left(job: Job, rows: Sequence[Row]) -> float | None:
@@ -156,17 +194,20 @@ def _over_trials(job: Job, rows: Sequence[Row]) -> Chart:
         lines["trained at length"] = [
             row.score if row.is_final else None for row in scored
         ]
-    through = ["best so far"]
-    served = None
-    if not job.parameters["evaluation"].get("patches"):  # it knows of none
-        served = incumbent(job.parent)
-    if served is not None:
-        name = f"{job.parent.name}, on validation by its card"
-        lines[name] = [served] * len(scored)
-        through.append(name)
-    numbers = [row.trial.number for row in scored]
-    title = "Score over trials"
-    return Chart("trials", title, "trial", numbers, lines, True, through=(*through,))
+    through, served = ["best so far"], incumbent(job)
+    if served.auroc is not None:
+        lines[served.label] = [served.auroc] * len(scored)
+        through.append(served.label)
+    return Chart(
+        "trials",
+        "Score over trials",
+        "trial",
+        [row.trial.number for row in scored],
+        lines,
+        True,
+        through=(*through,),
+        note=served.note,
+    )
 
 
 def _against(rows: Sequence[Row], cost: str) -> Chart:

@@ -172,5 +172,6 @@ def _progress(job: Job) -> dict[str, object]:
 
 
 def _figures(job: Job, rows: list[progress.Row]) -> dict[str, object]:
-    seen = f"{job.state}-{progress.state_of(rows)}"
-    return {"job": job, "seen": seen, "charts": progress.charts(job, rows)}
+    charts = progress.charts(job, rows)
+    seen = f"{job.state}-{progress.state_of(charts)}"
+    return {"job": job, "seen": seen, "charts": charts}

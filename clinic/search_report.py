@@ -8,7 +8,7 @@ from clinic import progress, search, standings
 from clinic.charts import Chart
 from clinic.models import Job
 from clinic.terms import Terms
-from search.drawn import plain, sheet, svg
+from search.drawn import literal, sheet, svg
 
 DOCUMENT = "report.md"
 MARKS = ("o", "s", "^", "D")
@@ -42,7 +42,9 @@ def write(job: Job, folder: Path) -> Path:
         words + f"`{json.dumps(best.architecture)}`",
     ]
     sections += ["## Figures"]
-    sections += [f"![{chart.title}]({chart.key}.svg)" for chart in charts]
+    for chart in charts:
+        sections.append(f"![{chart.title}]({chart.key}.svg)")
+        sections += [chart.note] if chart.note else []
     sections += ["## Every trial", standings.trials(job)]
     document = folder / DOCUMENT
     document.write_text("\n\n".join(sections) + "\n")
@@ -77,7 +79,7 @@ def _draw(chart: Chart, path: Path, score: str) -> None:
         points = [(x, y) for x, y in zip(chart.x, values) if y is not None]
         if not points:
             continue
-        named = {"label": plain(label), "gid": f"line-{place}", "color": f"C{place}"}
+        named = {"label": literal(label), "gid": f"line-{place}", "color": f"C{place}"}
         if label in chart.through:
             axes.plot(*zip(*points), drawstyle="steps-post", **named)
         else:

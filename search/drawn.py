@@ -2,9 +2,12 @@
 
 import warnings
 from io import BytesIO
+from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+SHORT = 28  # characters
 
 
 def sheet(width: float, height: float) -> Figure:
@@ -13,8 +16,14 @@ def sheet(width: float, height: float) -> Figure:
 
 
 def plain(text: str) -> str:
-    """Short, and no formula: matplotlib sets what stands between dollars."""
-    return (text if len(text) <= 28 else f"{text[:27]}…").replace("$", r"\$")
+    """Short, and no formula."""
+    return literal(text if len(text) <= SHORT else f"{text[: SHORT - 1]}…")
+
+
+def literal(text: str) -> str:
+    """Whole, on as many lines as it takes: matplotlib sets what stands between dollars
+    as a formula."""
+    return fill(text, SHORT).replace("$", r"\$")
 
 
 def svg(figure: Figure) -> bytes:

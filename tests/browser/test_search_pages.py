@@ -27,7 +27,7 @@ def end(job, *scores):
 def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server):
     user = sign_in("administrator")
     parent = make_model("served")
-    parent.card["validation"] = {"auroc": {"value": 0.74}}
+    parent.card["test_by_study"] = {"auroc": {"value": 0.74}}
     parent.save()
     job = make_search(user, parent=parent, budget=10, strategy="random")
     page.get_by_role("link", name="Searches").click()
@@ -39,6 +39,9 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     expect(numbers).to_have_count(3, timeout=15_000)
     expect(page.locator("#figures canvas")).to_have_count(3)
     assert painted(page, "#figures canvas")
+    figure = page.locator("#figures figure").first
+    expect(figure.locator(".u-legend")).to_contain_text("by study on the test side")
+    expect(figure.locator(".aside")).to_contain_text("in service now")
     page.locator("#numbers-madds summary").click()
     end(job, 0.72, 0.69, 0.75, 0.71)
     expect(numbers).to_have_count(7, timeout=15_000)
@@ -58,7 +61,10 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     expect(page.locator("h2 .job-queued")).to_be_visible()
     end(job, 0.7, 0.73, 0.79, 0.81)
     model = make_model("won", stage="candidate")
-    told = {"candidate": {"auroc": 0.81}, "incumbent": {"auroc": 0.74}}
+    told = {
+        side: {"by_study": {"auroc": {"value": value, "low": 0.6, "high": 0.9}}}
+        for side, value in (("candidate", 0.81), ("incumbent", 0.73))
+    } | {"incumbent_digest": parent.digest}
     search.conclude(job=job, candidate=model, compared=told)
     expect(page.locator("#winner-title")).to_contain_text("trial 11", timeout=15_000)
     page.locator(".architecture").scroll_into_view_if_needed()

@@ -38,20 +38,88 @@ def test_scores_stand_over_their_trials_beside_the_best_so_far(job):
     assert chart.through == ("best so far",)
 
 
-def test_the_line_of_the_incumbent_is_what_its_card_says(job):
-    job.parent.card["validation"] = {"auroc": {"value": 0.71}}
-    end(job, 0.6, 0.5)
-    chart = progress.charts(job, progress.rows(job))[0]
-    label = "tester, on validation by its card"
-    assert chart.lines[label] == [0.71, 0.71]
-    assert label in chart.through
+def card(by_study, **more):
+    """As `search.card` writes it: by image 0.71 everywhere, by study something else."""
+    image = {"auroc": {"value": 0.71}}
+    told = {"auroc": {"value": by_study, "low": 0.5, "high": 0.95}}
+    return {"validation": image, "test": image, "test_by_study": told} | more
 
 
-@pytest.mark.parametrize("card", [{}, {"validation": 3}, {"validation": {"auroc": 1}}])
-def test_a_card_that_does_not_say_draws_no_line(card):
+def over_trials(job):
+    return progress.charts(job, progress.rows(job))[0]
+
+
+def serve(card):
     model = make_model()
     model.card = card
-    assert progress.incumbent(model) is None
+    model.save()
+    return model
+
+
+def test_the_line_of_the_incumbent_measures_what_the_dots_do(job):
+    served = serve(card(0.83))
+    end(job, 0.6, 0.5)
+    chart = over_trials(job)
+    label = "in service: tester, by study on the test side"
+    assert chart.lines[label] == [0.83, 0.83]
+    assert label in chart.through
+    assert [0.71, 0.71] not in chart.lines.values()
+    assert f"{served.brief}, in service now, judged on its own test side" in chart.note
+    assert "validation studies" in chart.note
+
+
+def test_the_line_is_of_who_serves_and_not_of_who_was_parent(administrator):
+    parent = make_model("parent", stage="candidate")
+    parent.card = card(0.99)
+    parent.save()
+    served = serve(card(0.83))
+    job = make_search(administrator, parent=parent, workers=1)
+    found = progress.incumbent(job)
+    assert found.auroc == 0.83 and served.brief in found.note
+
+
+def test_once_it_has_ended_the_line_is_what_the_winner_was_compared_with(job):
+    served = serve(card(0.83))
+    end(job, 0.6, 0.5, 0.8, 0.7, 0.75, 0.72)
+    told = {"incumbent": {"by_study": {"auroc": {"value": 0.79}}}}
+    told |= {"incumbent_digest": served.digest}
+    job.refresh_from_db()
+    search.conclude(job=job, candidate=make_model("won", "candidate"), compared=told)
+    type(served).objects.filter(pk=served.pk).update(stage="retired")
+    make_model("later").card = card(0.99)
+    job.refresh_from_db()
+    chart = over_trials(job)
+    label = "in service: tester, by study on the test side"
+    assert chart.lines[label] == [0.79] * 6
+    assert "when the search ended, judged on the same test side" in chart.note
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"test_by_study": 3}, {"test_by_study": {"auroc": 1}}, card(None)],
+)
+def test_a_card_that_does_not_say_draws_no_line_and_that_is_said(job, told):
+    served = serve(told)
+    end(job, 0.6)
+    chart = over_trials(job)
+    assert [*chart.lines] == ["candidate", "best so far"]
+    words = f"Of the model in service, tester {served.brief}, no AUROC by study"
+    assert chart.note.startswith(words)
+
+
+def test_of_patches_there_is_no_line_and_that_is_said(job):
+    serve(card(0.83))
+    job.parameters["evaluation"] = {"patches": "finder", "objective": ["aufroc"]}
+    end(job, 0.6)
+    chart = over_trials(job)
+    assert [*chart.lines] == ["candidate", "best so far"]
+    assert "of patches" in chart.note and "no line" in chart.note
+
+
+def test_an_empty_house_has_no_line_and_that_is_said(job):
+    type(job.parent).objects.update(stage="retired")
+    assert progress.incumbent(job).auroc is None
+    assert progress.incumbent(job).note.startswith("No model was in service")
 
 
 def test_those_trained_at_length_are_told_apart(job):
@@ -127,10 +195,16 @@ def test_two_at_length_are_measured_as_soon_as_one_is_done(job):
     assert progress.seconds_left(job, progress.rows(job)) == 25
 
 
-def test_the_state_changes_with_every_answer(job):
-    before = progress.state_of(progress.rows(job))
+def test_the_state_changes_with_every_answer_and_with_who_serves(job):
+    def state():
+        return progress.state_of(progress.charts(job, progress.rows(job)))
+
+    states = [state()]
     end(job, 0.6)
-    assert progress.state_of(progress.rows(job)) != before
+    states += [state(), state()]
+    serve(card(0.83))
+    states.append(state())
+    assert states[1] == states[2] and len(set(states)) == 3
 
 
 def test_the_log_tells_what_befell_it_in_order(job, administrator):

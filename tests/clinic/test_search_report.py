@@ -56,6 +56,17 @@ def test_its_figures_draw_every_candidate_and_are_the_same_again(job, tmp_path):
         assert (tmp_path / name).read_bytes() == drawn
 
 
+def test_it_says_in_words_what_the_line_of_the_model_in_service_is(job, tmp_path):
+    told = {"test_by_study": {"auroc": {"value": 0.83}}}
+    type(job.parent).objects.update(card=told)
+    text = search_report.write(job, tmp_path).read_text()
+    name = f"tester {job.parent.brief}"
+    assert f"(trials.svg)\n\nThe line: AUROC by study of {name}, in service" in text
+    drawn = ElementTree.parse(tmp_path / "trials.svg")
+    words = " ".join("".join(node.itertext()) for node in drawn.iter(f"{SVG}text"))
+    assert "in service: tester, by study on the test side" in words
+
+
 def test_nothing_judged_is_said_in_words(administrator, tmp_path):
     waiting = make_search(administrator, budget=2)
     with pytest.raises(ValueError, match="has judged no candidate yet"):
