@@ -21,12 +21,13 @@ from rest_framework.renderers import JSONRenderer
 
 from clinic import registry
 from clinic.api_schema import ModelAnswer, ModelList, StudyAnswer
+from clinic.deflated import CHUNK, viewable
 from clinic.models import Instance, ModelVersion, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
 from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
 from clinic.serializers import ModelVersionSerializer, StudySerializer
+from inference.unreadable import UnreadableFrame
 
-CHUNK = 1 << 18  # bytes
 REVEALED = 500  # studies that a session remembers as explained
 
 
@@ -66,16 +67,20 @@ class _Stream:
 @for_scripts
 @require_safe
 def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The stored DICOM file, byte for byte, as the PACS has it."""
+    """The stored DICOM file, byte for byte, as the PACS has it; or inflated."""
     instance = get_object_or_404(Instance, pk=pk)
-    closing = ExitStack()
     try:
-        file = closing.enter_context(open_pacs().open(instance.pacs_id))
+        with ExitStack() as closing:
+            stored = closing.enter_context(open_pacs().open(instance.pacs_id))
+            file = closing.enter_context(viewable(stored))
+            stream = _Stream(file, closing.pop_all())
     except GoneFromPacs:
         return _sentence("The PACS has this image no more.", 410)
     except PacsUnavailable:
         return _sentence("The PACS does not answer; the image is kept there.", 503)
-    response = StreamingHttpResponse(_Stream(file, closing), "application/dicom")
+    except UnreadableFrame as error:
+        return _sentence(error.reason, 422)
+    response = StreamingHttpResponse(stream, "application/dicom")
     response["Content-Length"] = file.size
     return response
 

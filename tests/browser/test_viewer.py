@@ -10,7 +10,14 @@ from playwright.sync_api import expect
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from clinic.models import Instance, Prediction
 from inference import grayscale
@@ -130,6 +137,10 @@ def jpeg2000(pixels):
     return imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k")
 
 
+def jpeg(pixels):
+    return imagecodecs.jpeg8_encode(pixels, 95)
+
+
 def compressed(syntax, encode):
     def compress(ds):
         ds.PixelData = encapsulate([encode(ds.pixel_array)])
@@ -138,6 +149,23 @@ def compressed(syntax, encode):
         return ds
 
     return compress
+
+
+def deflated(ds):
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return ds
+
+
+def rle(ds):
+    ds.compress(RLELossless, generate_instance_uid=False)
+    return ds
+
+
+def baseline(ds):
+    eight = (ds.pixel_array >> 4).astype(np.uint8)
+    ds.set_pixel_data(eight, "MONOCHROME2", 8, generate_instance_uid=False)
+    ds.WindowCenter, ds.WindowWidth = 128, 256
+    return compressed(JPEGBaseline8Bit, jpeg)(ds)
 
 
 ENCODED = {
@@ -149,8 +177,11 @@ ENCODED = {
 
 @pytest.mark.parametrize(
     "written",
-    [plain, monochrome1, table, *(compressed(*way) for way in ENCODED.values())],
-    ids=["plain", "MONOCHROME1", "VOI LUT", *ENCODED],
+    [
+        *(plain, monochrome1, table, deflated, rle, baseline),
+        *(compressed(*way) for way in ENCODED.values()),
+    ],
+    ids=["plain", "MONOCHROME1", "VOI LUT", "deflated", "RLE", "JPEG", *ENCODED],
 )
 def test_bone_is_bright_however_it_was_written(page, sign_in, scene, written):
     study = scene.push(written(landmark_dx()))

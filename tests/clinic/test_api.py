@@ -2,8 +2,11 @@
 
 import io
 
+import numpy as np
 import pytest
 from django.core.files.base import ContentFile
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from clinic.models import Instance, Overlay
 from clinic.pacs import PacsUnavailable
@@ -55,6 +58,36 @@ def test_the_file_is_closed_when_the_reader_leaves_early(client, stored, monkeyp
     monkeypatch.setattr(EmbeddedPacs, "open", spying)
     client.get(f"/instances/{stored[0].pk}/dicom").close()
     assert opened[0].gen.gi_frame is None  # ran to its end
+
+
+def test_a_deflated_file_comes_inflated(client, db, settings):
+    ds = phantom.study(1, rows=256, columns=200)[0]
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    answer = fetched(client, ds, settings)
+    body = b"".join(answer)
+    assert answer["Content-Length"] == str(len(body))
+    seen = dcmread(io.BytesIO(body))
+    assert not seen.file_meta.TransferSyntaxUID.is_deflated
+    assert np.array_equal(seen.pixel_array, ds.pixel_array)
+
+
+def test_a_file_that_inflates_without_end_is_refused_in_words(
+    client, db, settings, monkeypatch
+):
+    monkeypatch.setattr("clinic.deflated.LARGEST", 10_000)
+    ds = phantom.study(1, rows=256, columns=200)[0]
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    answer = fetched(client, ds, settings)
+    assert answer.status_code == 422
+    assert answer.content == b"The file inflates without end."
+
+
+def fetched(client, ds, settings):
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    pacs = EmbeddedPacs(settings.EMBEDDED_ROOT)
+    kept = add_instance(make_study(), pacs_id=pacs.store(buffer.getvalue()))
+    return client.get(f"/instances/{kept.pk}/dicom")
 
 
 def test_an_image_that_left_the_pacs_is_gone_in_words(client, study):
