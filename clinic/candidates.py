@@ -123,7 +123,7 @@ def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
     """What becomes the model. A network of patches cannot read whole views: its
     architecture learns anew from those, as the parent has them, for as long as the
     best did."""
-    breathe = _seldom(lambda done: diary.say(""))
+    breathe = _seldom(lambda done, kept: diary.say(""))
     if ground.task.proposed is None:
         if why := provisions.weights(best, _folder(best) / CHECKPOINT):
             diary.say(f"its weights are looked for here: {why}")
@@ -212,11 +212,11 @@ def _seldom(tell: Tell) -> Tell:
     """Not with every batch: each is a transaction."""
     told = time.monotonic()
 
-    def say(done: float) -> None:
+    def say(done: float, kept: float) -> None:
         nonlocal told
         if done >= 1 or time.monotonic() - told > OFTEN:
             told = time.monotonic()
-            tell(done)
+            tell(done, kept)
 
     return say
 

@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -28,6 +28,7 @@ from inference.artifact import DamagedArtifact
 State = Job.State
 AGAIN = timedelta(seconds=10)  # until the PACS is asked for once more
 KEPT = 200  # lines of a job's log
+STOPPED = "its worker was stopped; another one goes on"
 EPOCHS, RATES = (1, 200), (1e-6, 1e-1)  # from, to
 SEEDS = 2**31 - 1
 
@@ -73,7 +74,7 @@ def claim(*, pk: int) -> Job | None:
     trials have ended.
     """
     try:
-        return _claim(pk)
+        return None if heartbeat.stopping() else _claim(pk)
     except IntegrityError:  # another worker has just begun another job
         return None
 
@@ -107,10 +108,14 @@ def beat(
 ) -> None:
     """Keep the lease and write down how far it is. Raises ClaimLost.
 
-    worked: seconds since the last beat. `job` itself learns what is written.
+    worked: seconds since the last beat. `job` itself learns what is written. With a
+    new epoch the attempts are counted anew: what broke off before it did not do so
+    again.
     """
     told = {"step": step, "done": done, "history": history}
     said = {name: value for name, value in told.items() if value is not None}
+    if len(history or ()) > len(job.history):
+        said["attempts"] = 1
     if line:
         moment = timezone.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = [*job.log.splitlines(), f"{moment} {tags.text(line, 500)}"]
@@ -190,8 +195,13 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
 
 def alive(job: Job) -> AbstractContextManager[None]:
     """See `clinic.heartbeat`."""
+
+    def leave() -> None:
+        with suppress(ClaimLost):
+            give_back(job=job, pause=AGAIN, step=STOPPED)
+
     return heartbeat.alive(
-        f"job {job.pk}", lambda: _mine(job).update(lease_until=lease())
+        f"job {job.pk}", lambda: _mine(job).update(lease_until=lease()), leave
     )
 
 

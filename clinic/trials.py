@@ -1,7 +1,10 @@
 """The life of a trial: claimed, beating, ended; a killed worker loses no candidate.
 
 The row is the claim, as with studies and jobs. What breaks off or fails is tried once
-more, then set aside: the strategy learns that it failed, and the search goes on.
+more, then set aside: the strategy learns that it failed, and the search goes on. No
+try is counted where a worker was asked to stop, and counting begins anew whenever a
+trial has come further than ever before: that many workers died on the way says
+nothing against the candidate.
 """
 
 import logging
@@ -10,7 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -25,7 +28,7 @@ from clinic.models import Job, Trial
 from clinic.store import StoreUnavailable
 
 State = Trial.State
-TRIES = 2  # of one candidate
+TRIES = 2  # of one candidate that comes no further
 AGAIN = timedelta(seconds=10)  # until what failed is tried once more
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,8 @@ class Outcome:
     measured: Mapping[str, object] = field(default_factory=dict)
 
 
-Tell = Callable[[float], None]  # how much of the work is done, [0, 1]
+# How much of the work is done, and how much of it is kept should it break off, [0, 1].
+Tell = Callable[[float, float], None]
 Evaluate = Callable[[Trial, Tell], Outcome]
 
 
@@ -51,7 +55,7 @@ def work(*, trial_id: int, evaluate: Evaluate) -> None:
     trial = claim(pk=trial_id)
     if trial is None:
         return
-    with _outcome(trial), heartbeat.alive(f"trial {trial.pk}", lambda: _keep(trial)):
+    with _outcome(trial), _alive(trial):
         finish(trial=trial, outcome=evaluate(trial, Clock(trial)))
 
 
@@ -61,16 +65,16 @@ class Clock:
     def __init__(self, trial: Trial) -> None:
         self.trial, self.told = trial, time.monotonic()
 
-    def __call__(self, done: float) -> None:
+    def __call__(self, done: float, kept: float) -> None:
         now = time.monotonic()
         worked, self.told = now - self.told, now
-        beat(trial=self.trial, done=done, worked=worked)
+        beat(trial=self.trial, done=done, kept=kept, worked=worked)
 
 
 def claim(*, pk: int) -> Trial | None:
     """The trial, if it is to be had by this process."""
     try:
-        return _claim(pk)
+        return None if heartbeat.stopping() else _claim(pk)
     except IntegrityError:  # another worker has just begun another search
         return None
 
@@ -80,8 +84,8 @@ def _claim(pk: int) -> Trial | None:
     trial = _locked(pk=pk)
     if trial is None or not Trial.objects.due().filter(pk=pk).exists():
         return None
-    if trial.attempts >= TRIES:
-        words = f"The training broke off {trial.attempts} times without an answer."
+    if trial.tries >= TRIES:
+        words = f"The training broke off {trial.tries} times and came no further."
         _set_aside(trial, words)
         return None
     if search.is_late(trial):
@@ -92,18 +96,20 @@ def _claim(pk: int) -> Trial | None:
     trial.state, trial.lease_until = State.RUNNING, lease()
     trial.holder = f"{platform.node()}:{os.getpid()}:{get_random_string(8)}"[-100:]
     trial.machine = f"{platform.node()}, {os.cpu_count()} cores"[:200]
-    trial.attempts += 1
+    trial.attempts, trial.tries = trial.attempts + 1, trial.tries + 1
     trial.save()
     _record("trial.claimed", trial, attempt=trial.attempts, machine=trial.machine)
     return trial
 
 
-def beat(*, trial: Trial, done: float, worked: float = 0.0) -> None:
+def beat(*, trial: Trial, done: float, kept: float = 0.0, worked: float = 0.0) -> None:
     """Keep the lease and write down how far it is. Raises ClaimLost.
 
     worked: seconds since the last beat. `trial` itself learns what is written.
     """
     said = {"lease_until": lease(), "done": done, "seconds": trial.seconds + worked}
+    if kept > trial.kept:
+        said |= {"kept": kept, "tries": 0}
     for name, value in said.items():
         setattr(trial, name, value)
     if not _mine(trial).update(**said):
@@ -127,7 +133,8 @@ def finish(*, trial: Trial, outcome: Outcome) -> None:
 def fail(*, trial: Trial, reason: str) -> None:
     """Have it tried once more; after the last time set it aside. Raises ClaimLost."""
     held = _held(trial)
-    if held.attempts >= TRIES:
+    held.tries = max(held.tries, 1)
+    if held.tries >= TRIES:
         _set_aside(held, reason)
         return
     held.due_at, held.reason = timezone.now() + AGAIN, tags.text(reason, 500)
@@ -141,7 +148,7 @@ def give_back(
     """Not the candidate's fault: no attempt is counted. Nothing if another has it."""
     held = _locked(pk=trial.pk, state=State.RUNNING, holder=trial.holder)
     if held:
-        held.attempts -= 1
+        held.attempts, held.tries = held.attempts - 1, max(held.tries - 1, 0)
         held.due_at = timezone.now() + pause
         held.reason = tags.text(reason, 500) or held.reason
         _release(held, State.QUEUED)
@@ -149,7 +156,7 @@ def give_back(
 
 def sweep() -> list[int]:
     """Whom to ring for. What broke off too often is set aside on the way."""
-    broken_off = Trial.objects.due().filter(state=State.RUNNING, attempts__gte=TRIES)
+    broken_off = Trial.objects.due().filter(state=State.RUNNING, tries__gte=TRIES)
     for pk in list(broken_off.values_list("pk", flat=True)):
         claim(pk=pk)
     return list(Trial.objects.due().values_list("pk", flat=True))
@@ -188,6 +195,14 @@ def _mine(trial: Trial):
         state=State.RUNNING,
         holder=trial.holder,
         job__in=Job.objects.filter(state__in=Job.OPEN),
+    )
+
+
+def _alive(trial: Trial) -> AbstractContextManager[None]:
+    return heartbeat.alive(
+        f"trial {trial.pk}",
+        lambda: _keep(trial),
+        lambda: give_back(trial=trial, pause=AGAIN),  # until it is killed
     )
 
 

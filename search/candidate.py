@@ -28,7 +28,8 @@ from search.trainee import Plan, Progress, Stage, as_input
 EPOCHS, FINAL_EPOCHS = 5, 20
 CALIBRATING, AT_ONCE = 2000, 200  # images a cut-out network sees before it learns
 
-Tell = Callable[[float], None]  # how much of the training is done, [0, 1]
+# How much of the training is done, and how much of it is kept, [0, 1].
+Tell = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def attempt(
     architecture: Architecture,
     folder: Path,
     epochs: int = EPOCHS,
-    tell: Tell = lambda done: None,
+    tell: Tell = lambda done, kept: None,
 ) -> Tried:
     """Train and judge; a training found in `folder` is taken up again."""
     chosen, start = begun(task, architecture)
@@ -91,7 +92,7 @@ def attempt(
         task.material,
         folder,
         start=start,
-        tell=lambda _, done: tell(done / epochs),
+        tell=lambda history, done: tell(done / epochs, len(history) / epochs),
     )
     space, size = SPACES[task.space], (task.recipe.height, task.recipe.width)
     costs = {

@@ -1,7 +1,7 @@
 """The candidates of a search: who trains one, and how good it was."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from clinic.models.jobs import Job
@@ -59,8 +59,14 @@ class Trial(models.Model):
     holder = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(
+        default=0, help_text="Attempts since it last came further"
+    )
     machine = models.CharField(max_length=200, blank=True)
     done = models.FloatField(default=0, help_text="Share of the work, [0, 1]")
+    kept = models.FloatField(
+        default=0, help_text="The furthest that was kept should it break off, [0, 1]"
+    )
     seconds = models.FloatField(default=0, help_text="Of work, over all attempts")
     ended = models.DateTimeField(null=True)
 
@@ -88,6 +94,12 @@ class Trial(models.Model):
                 condition=Q(state="done", values__isnull=False)
                 | ~Q(state="done") & Q(values__isnull=True),
                 name="done_trial_has_values",
+            ),
+            models.CheckConstraint(
+                condition=Q(tries__lte=F("attempts")), name="trial_tries_are_attempts"
+            ),
+            models.CheckConstraint(
+                condition=Q(kept__gte=0, kept__lte=1), name="trial_kept_is_a_share"
             ),
             models.UniqueConstraint(fields=["job", "number"], name="trial_number"),
             models.UniqueConstraint(

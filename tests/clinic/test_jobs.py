@@ -1,13 +1,15 @@
 """A job's life, told by its row: one holder at a time, no state without an exit."""
 
+import time
 from datetime import timedelta
 
 import pytest
+from celery import signals
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from clinic import jobs
+from clinic import heartbeat, jobs
 from clinic.models import AuditEvent, Job
 from tests.clinic.factories import (
     make_job,
@@ -114,6 +116,42 @@ def test_a_training_that_always_breaks_off_is_set_aside_in_words(job, settings):
     assert (job.state, job.holder) == ("failed", "")
     assert "broke off 2 times" in job.reason
     assert actions()[-1] == "job.failed"
+
+
+def test_a_training_that_learnt_an_epoch_counts_its_attempts_anew(job, settings):
+    settings.MAX_ATTEMPTS = 2
+    for epoch in range(1, 5):
+        held = jobs.claim(pk=job.pk)
+        jobs.beat(job=held, history=[{"epoch": n + 1} for n in range(epoch)])
+        expire(job)
+    held = jobs.claim(pk=job.pk)
+    assert held.attempts == 2
+    jobs.beat(job=held, history=held.history)  # nothing new
+    expire(job)
+    assert jobs.claim(pk=job.pk) is None
+
+
+def test_a_worker_that_is_to_stop_claims_no_job(job, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_stopping", False)
+    signals.worker_shutting_down.send(sender="training", sig="SIGTERM", how="Warm")
+    assert jobs.claim(pk=job.pk) is None
+    job.refresh_from_db()
+    assert (job.state, job.attempts) == ("queued", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_to_stop_gives_its_job_back(monkeypatch):
+    monkeypatch.setattr(heartbeat, "_stopping", False)
+    held = jobs.claim(pk=make_job().pk)
+    with jobs.outcome(held), jobs.alive(held):
+        heartbeat.stop_soon()
+        deadline = time.monotonic() + 30
+        while Job.objects.get().state == "running":
+            assert time.monotonic() < deadline
+        jobs.beat(job=held)
+        raise AssertionError("went on after the claim was given back")
+    row = Job.objects.get()
+    assert (row.state, row.attempts, row.step) == ("queued", 0, jobs.STOPPED)
 
 
 def test_a_beat_writes_down_progress_and_the_last_lines(job, monkeypatch):

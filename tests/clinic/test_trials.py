@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from clinic import jobs, trials
+from clinic import heartbeat, jobs, trials
 from clinic.models import AuditEvent, Job, Trial
 from clinic.trials import Outcome
 from search.spaces import SPACES
@@ -48,7 +48,7 @@ def train(trial, tell):
     rng = np.random.default_rng(0)
     x, unseen = rng.uniform(-2, 2, 60), np.linspace(-2, 2, 50)
     fitted = np.polynomial.Polynomial.fit(x, np.sin(2 * x), degree)
-    tell(0.5)
+    tell(0.5, 0.0)
     error = float(np.abs(fitted(unseen) - np.sin(2 * unseen)).mean())
     return Outcome([-error], {"degree": degree})
 
@@ -58,7 +58,7 @@ def test_a_worker_sees_a_search_through(job):
         trials.work(trial_id=pks[0], evaluate=train)
     rows = list(job.trials.order_by("number"))
     assert [row.state for row in rows] == ["done"] * 4
-    assert all(row.values == list(train(row, lambda _: None).values) for row in rows)
+    assert all(row.values == list(train(row, lambda *_: None).values) for row in rows)
     assert all(row.done == 1 and row.ended and not row.reason for row in rows)
     assert rows[0].measured.keys() == {"degree"}
     assert len(told(job)) == 4
@@ -104,6 +104,52 @@ def test_what_broke_off_runs_again_and_after_two_tries_is_set_aside(job, trial):
         2,
     ]
     assert AuditEvent.objects.filter(action="trial.set_aside").count() == 1
+
+
+def test_who_came_further_may_be_killed_as_often_as_that(job, trial):
+    for epoch in range(1, 6):
+        held = trials.claim(pk=trial.pk)
+        trials.beat(trial=held, done=epoch / 10 + 0.05, kept=epoch / 10)
+        expire()
+        assert trial.pk in trials.sweep()
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts, trial.tries) == ("running", 5, 0)
+    assert (trial.kept, told(job)) == (0.5, [])
+
+
+@pytest.mark.parametrize("kept", [0.25, 0.5], ids=["from the start", "here"])
+def test_who_dies_twice_and_comes_no_further_is_set_aside(job, trial, kept):
+    """Also on a machine that had to begin from the start."""
+    trials.beat(trial=trials.claim(pk=trial.pk), done=0.6, kept=0.5)
+    expire()
+    for _ in range(2):
+        trials.beat(trial=trials.claim(pk=trial.pk), done=0.6, kept=kept)
+        expire()
+    assert trial.pk not in trials.sweep()
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts) == ("failed", 3)
+    assert trial.reason == "The training broke off 2 times and came no further."
+    assert told(job) == [[0, None]]
+
+
+def test_deaths_at_two_points_are_none_at_the_same(trial):
+    for kept in (0.0, 0.5, 0.5):
+        trials.beat(trial=trials.claim(pk=trial.pk), done=kept, kept=kept)
+        expire()
+        assert trial.pk in trials.sweep()
+
+
+def test_a_candidate_that_fails_where_it_is_counts_though_it_came_there(job, trial):
+    def poisoned(trial, tell):
+        tell(0.6, 0.5)
+        raise ValueError("The loss is not a number.")
+
+    for state in ("queued", "failed"):
+        trials.work(trial_id=trial.pk, evaluate=poisoned)
+        trial.refresh_from_db()
+        assert trial.state == state
+        now_due()
+    assert (trial.attempts, trial.tries, told(job)) == (2, 2, [[0, None]])
 
 
 def test_a_poisoned_candidate_is_tried_twice_and_set_aside_in_words(job, trial):
@@ -171,7 +217,7 @@ def test_a_search_that_is_cancelled_takes_its_trials_back_uncounted(
 ):
     def stopped(trial, tell):
         jobs.cancel(job=Job.objects.get(), by=administrator)
-        tell(0.3)
+        tell(0.3, 0.0)
         raise AssertionError("went on after the claim was lost")
 
     trials.work(trial_id=trial.pk, evaluate=stopped)
@@ -195,3 +241,46 @@ def test_a_heart_beats_while_a_trial_says_nothing(administrator, settings):
 
     trials.work(trial_id=trial.pk, evaluate=slow)
     assert seen.is_set()
+
+
+@pytest.fixture
+def asked_to_stop(monkeypatch):
+    """Asks this process to; it is well again after the test."""
+    monkeypatch.setattr(heartbeat, "_stopping", False)
+    return heartbeat.stop_soon
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_to_stop_gives_its_trial_back_though_its_body_is_deaf(
+    administrator, asked_to_stop
+):
+    """As often as it likes: a restart is no fault of the candidate."""
+    trial = make_search(administrator, finals=0).trials.get(number=0)
+    left = []
+
+    def deaf(held, tell):
+        asked_to_stop()
+        asked = timezone.now()
+        while Trial.objects.get(pk=held.pk).state == "running":
+            assert timezone.now() < asked + timedelta(seconds=60)
+        left.append(Trial.objects.get(pk=held.pk))
+        assert left[-1].due_at >= asked + trials.AGAIN  # then this one is killed
+        tell(0.9, 0.0)  # what it does now concerns nobody
+        raise AssertionError("went on after the claim was given back")
+
+    for _ in range(trials.TRIES + 1):
+        heartbeat._stopping = False
+        now_due()
+        trials.work(trial_id=trial.pk, evaluate=deaf)
+    assert [(row.state, row.attempts, row.tries, row.holder) for row in left] == [
+        ("queued", 0, 0, "")
+    ] * 3
+    trial.refresh_from_db()
+    assert (trial.state, trial.reason) == ("queued", "")
+
+
+def test_a_worker_that_is_to_stop_claims_nothing_more(trial, asked_to_stop):
+    asked_to_stop()
+    assert trials.claim(pk=trial.pk) is None
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempts) == ("queued", 0)

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 
+import processes
 import pytest
 
 START = """
@@ -18,7 +19,7 @@ from clinic.models import Job
 from clinic.trials import Outcome
 
 def train(trial, tell):
-    tell(0.1)
+    tell(0.1, 0.0)
     while Path(os.environ["OSTEON_DATA"], "hang").exists():
         time.sleep(0.1)
     return Outcome([float(trial.number)])
@@ -46,6 +47,55 @@ def test_a_killed_worker_loses_its_trial_only_and_that_runs_again(on_sqlite):
     assert successor.wait(200) == 0, on_sqlite.log("successor")
     rows = on_sqlite.rows("SELECT state, attempts FROM clinic_trial ORDER BY number")
     assert rows == [("done", 2)] + [("done", 1)] * 5
+
+
+SERVE = """
+import os, time
+from pathlib import Path
+from types import SimpleNamespace
+import clinic
+from clinic import tasks, trials
+from clinic.celery import app
+from clinic.trials import Outcome
+
+def train(trial, tell):
+    while Path(os.environ["OSTEON_DATA"], "hang").exists():
+        time.sleep(0.1)  # deaf: it tells nothing and hears nothing
+    return Outcome([1.0])
+
+clinic.candidates = SimpleNamespace(evaluate=train)  # no torch is needed
+for due in trials.sweep():
+    tasks.run_trial.delay(due)
+worker = ["--pool", "solo", "--without-gossip", "--without-mingle", "-Q", "search"]
+app.worker_main(["worker", *worker, "-n", "search@%h"])
+"""
+ONE = """
+from tests.clinic.factories import make_search, make_user
+make_search(make_user("administrator"), budget=1, workers=1, finals=0)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_restarts_take_no_try_from_the_trial_in_flight(on_postgres, redis):
+    """The search worker is stopped as `./run` stops it, as often as a candidate has
+    tries, and then finishes it."""
+    clinic, hang = on_postgres, on_postgres.data / "hang"
+    clinic.env["BROKER_URL"] = redis.url
+    assert clinic.script(ONE, "one").wait(60) == 0, clinic.log("one")
+    hang.touch()
+    row = "SELECT state, attempts, tries FROM clinic_trial"
+    due = "UPDATE clinic_trial SET due_at = '2001-01-01 00:00:00Z' RETURNING id"
+    claimed = [("running", 1, 1)]
+    for name in ("stopped", "stopped again"):
+        clinic.rows(due)
+        worker = clinic.script(SERVE, name)
+        clinic.until(lambda: clinic.rows(row) == claimed, 60, "a claim")
+        processes.stop(worker)
+        assert clinic.rows(row) == [("queued", 0, 0)], clinic.log(name)
+    hang.unlink()
+    clinic.rows(due)
+    clinic.script(SERVE, "last")
+    clinic.until(lambda: clinic.rows(row) == [("done", 1, 1)], 60, "the end")
 
 
 BEGIN = """

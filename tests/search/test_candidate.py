@@ -84,8 +84,13 @@ def test_other_normalisation_is_made_up_for(task):
 
 def test_it_is_trained_once_and_judged_by_the_weights_it_ends_with(task, tmp_path):
     told = []
-    tried = attempt(task, SMALLEST, tmp_path, epochs=2, tell=told.append)
-    assert len(tried.history) == 2 and told[-1] == 1.0
+    tried = attempt(
+        task, SMALLEST, tmp_path, epochs=2, tell=lambda *it: told.append(it)
+    )
+    assert len(tried.history) == 2 and told[-1] == (1.0, 1.0)
+    # Two batches and the epoch's end, twice.
+    assert [kept for _, kept in told] == [0.0, 0.0, 0.5, 0.5, 0.5, 1.0]
+    assert [done for done, _ in told] == [0.25, 0.5, 0.5, 0.75, 1.0, 1.0]
     assert tried.costs == {
         "parameters": SPACES["ofa-1.0"].parameters(SMALLEST),
         "madds": SPACES["ofa-1.0"].madds(SMALLEST, 32, 24),
@@ -97,7 +102,9 @@ def test_it_is_trained_once_and_judged_by_the_weights_it_ends_with(task, tmp_pat
     built = sum(p.numel() for p in network.parameters() if isinstance(p, nn.Parameter))
     assert built == tried.costs["parameters"]
     told.clear()
-    again = attempt(task, SMALLEST, tmp_path, epochs=2, tell=told.append)
+    again = attempt(
+        task, SMALLEST, tmp_path, epochs=2, tell=lambda *it: told.append(it)
+    )
     assert again.history == tried.history and not told
 
 
