@@ -1,10 +1,12 @@
-"""What scripts fetch: a study as JSON, DICOM files, overlays; models as JSON."""
+"""What scripts fetch: a study as JSON, DICOM files, overlays; models as JSON, and who
+of them serves."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
+from django.core.exceptions import ValidationError
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -18,16 +20,23 @@ from django.views.decorators.http import condition, require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 
 from clinic import registry
-from clinic.api_schema import ModelAnswer, ModelList, StudyAnswer
+from clinic.api_schema import Decision, ModelAnswer, ModelList, StudyAnswer
 from clinic.deflated import CHUNK, viewable
 from clinic.models import Instance, ModelVersion, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
 from clinic.permissions import ADMINISTRATOR, RADIOLOGIST, for_scripts, roles
-from clinic.serializers import ModelVersionSerializer, StudySerializer
+from clinic.serializers import (
+    ModelVersionSerializer,
+    RefusalSerializer,
+    StudySerializer,
+)
 from inference.unreadable import UnreadableFrame
 
+REFUSED = 422
+DECIDED = {200: ModelVersionSerializer, REFUSED: RefusalSerializer}
 REVEALED = 500  # studies that a session remembers as explained
 
 
@@ -124,6 +133,38 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
     version = get_object_or_404(ModelVersion, pk=pk)
     told = {"card": version.card, "blockers": registry.blockers(version)}
     return JsonResponse(ModelVersionSerializer(version).data | told)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=Decision, responses=DECIDED)
+@api_view(["POST"])
+def promote(request: Request, pk: int) -> HttpResponse:
+    """Put it into service, if the gate lets it through: nobody can override that."""
+    return _decided(request, pk, registry.promote)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=Decision, responses=DECIDED)
+@api_view(["POST"])
+def rollback(request: Request, pk: int) -> HttpResponse:
+    """Put a model back into service that served before; never gated."""
+    return _decided(request, pk, registry.rollback)
+
+
+def _decided(
+    request: Request, pk: int, verb: Callable[..., ModelVersion]
+) -> HttpResponse:
+    version, sent = get_object_or_404(ModelVersion, pk=pk), Decision(data=request.data)
+    try:
+        if not sent.is_valid():
+            raise ValidationError(registry.WHY)
+        reason = sent.validated_data["reason"]
+        version = verb(version=version, by=request.user, reason=reason)
+    except ValidationError as error:
+        return JsonResponse({"detail": error.messages}, status=REFUSED)
+    return JsonResponse(ModelVersionSerializer(version).data)
 
 
 def _sentence(text: str, status: int) -> HttpResponse:

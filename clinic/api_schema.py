@@ -53,3 +53,7 @@ class ModelAnswer(ModelVersionSerializer):
 
     class Meta(ModelVersionSerializer.Meta):
         fields = (*ModelVersionSerializer.Meta.fields, "card", "blockers")
+
+
+class Decision(serializers.Serializer):
+    reason = serializers.CharField(help_text="For whoever asks later")

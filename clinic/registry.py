@@ -19,6 +19,7 @@ from search.gate import Judgement, judge
 from search.holdout import Measured, measured
 
 Stage = ModelVersion.Stage
+WHY = "Say why, for whoever asks later."
 FIRST = "not judged: the first model of an empty house, there is none to compare with"
 
 
@@ -179,7 +180,7 @@ def _measured_beside(
 
 def _ask_why(reason: str) -> None:
     if not reason.strip():
-        raise ValidationError({"reason": "Say why, for whoever asks later."})
+        raise ValidationError({"reason": WHY})
 
 
 def _locked(version: ModelVersion) -> tuple[ModelVersion, list[ModelVersion]]:

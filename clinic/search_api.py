@@ -1,4 +1,4 @@
-"""Searches for scripts: listed, started, paused, resumed, cancelled, as JSON."""
+"""Searches for scripts: priced, started, told, paused, resumed, cancelled, as JSON."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,15 @@ from clinic import search as searches
 from clinic.models import Job
 from clinic.permissions import ADMINISTRATOR, for_scripts, roles
 from clinic.search_serializers import (
-    RefusalSerializer,
+    EstimateSerializer,
+    LogSerializer,
     SearchDetailSerializer,
     SearchListSerializer,
     SearchRequestSerializer,
     SearchSerializer,
     TrialSerializer,
 )
+from clinic.serializers import RefusalSerializer
 
 OF_SEARCH = Job.objects.filter(kind=Job.Kind.SEARCH).select_related("by")
 REFUSED = 422
@@ -49,6 +51,22 @@ def search_list(request: Request) -> Response:
 
 @roles(ADMINISTRATOR)
 @for_scripts
+@extend_schema(
+    request=SearchRequestSerializer,
+    responses={200: EstimateSerializer, REFUSED: RefusalSerializer},
+)
+@api_view(["POST"])
+def estimate(request: Request) -> Response:
+    """What such a search may cost, or why it would be refused; nothing is started."""
+    try:
+        cost = search_form.estimate(_asked(request))
+    except ValidationError as error:
+        return Response({"detail": error.messages}, status=REFUSED)
+    return Response(EstimateSerializer(cost).data)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
 @extend_schema(responses=SearchDetailSerializer)
 @api_view(["GET"])
 def search(request: Request, pk: int) -> Response:
@@ -59,6 +77,16 @@ def search(request: Request, pk: int) -> Response:
     left = progress.seconds_left(job, rows) if job.is_open else None
     told = SearchSerializer(job).data
     return Response(told | {"seconds_left": left, "trials": trials})
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(responses=LogSerializer)
+@api_view(["GET"])
+def log(request: Request, pk: int) -> Response:
+    """What befell it and its trials, and what its worker said: the last lines."""
+    job = get_object_or_404(OF_SEARCH, pk=pk)
+    return Response({"lines": progress.log(job).splitlines()})
 
 
 @roles(ADMINISTRATOR)
@@ -89,14 +117,18 @@ def cancel(request: Request, pk: int) -> Response:
 
 
 def _started(request: Request) -> Response:
-    sent = SearchRequestSerializer(data=request.data)
     try:
-        if not sent.is_valid():
-            raise ValidationError(sent.sentences())
-        job = search_form.start(asked=sent.validated_data, by=request.user)
+        job = search_form.start(asked=_asked(request), by=request.user)
     except ValidationError as error:
         return Response({"detail": error.messages}, status=REFUSED)
     return Response(SearchSerializer(job).data, status=201)
+
+
+def _asked(request: Request) -> dict[str, object]:
+    sent = SearchRequestSerializer(data=request.data)
+    if not sent.is_valid():
+        raise ValidationError(sent.sentences())
+    return sent.validated_data
 
 
 def _told(request: Request, pk: int, verb: Callable[..., Job]) -> Response:

@@ -6,9 +6,11 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from clinic import learning, materials, provisions, search, terms
 from clinic.models import Job
+from clinic.provisions import Put
 from clinic.terms import Estimate, Terms
 
 COSTS = ("parameters", "madds", "latency")
@@ -27,9 +29,17 @@ def settled(asked: Mapping[str, object]) -> Terms:
     )
 
 
-def estimate(asked: Mapping[str, object]) -> Estimate:
-    """What it may cost one worker, before it is started."""
-    return _estimate(settled(asked), asked)
+def estimate(
+    asked: Mapping[str, object], table: Mapping[str, object] | None = None
+) -> Estimate:
+    """What it may cost one worker, before it is started. ValidationError for whatever
+    `start` would refuse: it is begun, and undone."""
+    agreed = settled(asked)
+    cost = _estimate(agreed, asked)
+    with transaction.atomic():
+        _begin(Put(agreed), asked, cost, table=table)
+        transaction.set_rollback(True)
+    return cost
 
 
 def start(
@@ -40,22 +50,34 @@ def start(
 ) -> Job:
     """table: an uploaded one, in place of a stored one."""
     agreed = settled(asked)
+    cost = _estimate(agreed, asked)
+    return _begin(provisions.put(agreed), asked, cost, by=by, table=table)
+
+
+def _begin(
+    found: Put,
+    asked: Mapping[str, object],
+    cost: Estimate,
+    *,
+    table: Mapping[str, object] | None,
+    by: AbstractBaseUser | None = None,
+) -> Job:
+    agreed = found.terms
     table = table or materials.latency_table(asked["table"])
     if "latency" in agreed.objective and not table:
         words = "table: predicted latency needs a latency table."
         raise ValidationError({"table": words})
-    found = provisions.put(agreed)
     plain = ("parent", "space", "strategy", "budget", "hours", "workers", "finals")
     plain += ("seed",)
     limits = {cost: asked.get(f"most_{cost}") for cost in COSTS}
     return search.start(
         by=by,
-        fits=_estimate(agreed, asked).fits,
+        fits=cost.fits,
         objectives=len(agreed.objective),
         most={cost: value for cost, value in limits.items() if value is not None},
         latency=table,
         size=(asked["height"], asked["width"]),
-        evaluation=found.terms.to_json(),
+        evaluation=agreed.to_json(),
         pack=found.pack,
         verdicts=_verdicts(asked),
         **{name: asked[name] for name in plain},

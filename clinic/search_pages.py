@@ -43,9 +43,7 @@ def search_list(request: HttpRequest) -> HttpResponse:
 def start(request: HttpRequest) -> HttpResponse:
     """Start a search; a refusal keeps what was typed."""
     try:
-        sent = request.FILES.get("upload")
-        table = materials.read_table(sent.read(MOST)) if sent else None
-        asked = _asked(request)
+        asked, table = _asked(request), _uploaded(request)
         started = search_form.start(asked=asked, by=request.user, table=table)
     except ValidationError as error:
         return _form(request, search_fields.form(request.POST, error), REFUSED)
@@ -59,7 +57,8 @@ def estimate(request: HttpRequest) -> HttpResponse:
     """What the search in the form may cost; nothing is started."""
     try:
         asked = _asked(request)
-        about = {"estimate": search_form.estimate(asked), "asked": asked}
+        cost = search_form.estimate(asked, _uploaded(request))
+        about = {"estimate": cost, "asked": asked}
     except ValidationError as error:
         about = {"refusals": search_fields.form(request.POST, error).told}
     status = REFUSED if "refusals" in about else 200
@@ -131,6 +130,12 @@ def _asked(request: HttpRequest) -> dict[str, object]:
     if not sent.is_valid():
         raise ValidationError(sent.by_field())
     return sent.validated_data
+
+
+def _uploaded(request: HttpRequest) -> dict[str, object] | None:
+    """A latency table."""
+    sent = request.FILES.get("upload")
+    return materials.read_table(sent.read(MOST)) if sent else None
 
 
 def _form(

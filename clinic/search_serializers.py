@@ -118,5 +118,14 @@ class SearchDetailSerializer(SearchSerializer):
         fields = (*SearchSerializer.Meta.fields, "seconds_left", "trials")
 
 
-class RefusalSerializer(serializers.Serializer):
-    detail = serializers.ListField(child=serializers.CharField())
+class EstimateSerializer(serializers.Serializer):
+    """seconds: of one worker. basis: where that comes from. fits: candidates that are
+    expected to be tried."""
+
+    seconds = serializers.FloatField()
+    basis = serializers.CharField()
+    fits = serializers.IntegerField()
+
+
+class LogSerializer(serializers.Serializer):
+    lines = serializers.ListField(child=serializers.CharField())

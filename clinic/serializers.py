@@ -185,6 +185,12 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         fields = ("pk", "name", "digest", "stage", "staged_at", "served", "created")
 
 
+class RefusalSerializer(serializers.Serializer):
+    """detail: sentences."""
+
+    detail = serializers.ListField(child=serializers.CharField())
+
+
 class TrainingSerializer(serializers.Serializer):
     """A training as the form asks for it; what it means is `jobs.start`'s to judge."""
 

@@ -58,6 +58,14 @@ def test_it_is_paused_resumed_and_cancelled(steward, job):
         assert Job.objects.get().state == state
 
 
+def test_its_log_is_told_line_by_line(steward, job):
+    held = trials.claim(pk=job.trials.first().pk)
+    trials.finish(trial=held, outcome=Outcome([0.75]))
+    lines = steward.get(f"/api/searches/{job.pk}/log/").json()["lines"]
+    assert "started: evolution on ofa-1.2, 4 trials" in lines[0]
+    assert any(line.endswith("trial 0 done: [0.75]") for line in lines)
+
+
 def test_a_refusal_is_a_sentence(steward, job):
     Job.objects.update(state="cancelled")
     answer = steward.post(f"/api/searches/{job.pk}/pause/")
@@ -68,6 +76,7 @@ def test_a_refusal_is_a_sentence(steward, job):
 def test_a_training_is_no_search(steward, administrator):
     training = make_job(by=administrator)
     assert steward.get(f"/api/searches/{training.pk}/").status_code == 404
+    assert steward.get(f"/api/searches/{training.pk}/log/").status_code == 404
     assert steward.post(f"/api/searches/{training.pk}/cancel/").status_code == 404
     assert Job.objects.get().state == "queued"
 
@@ -108,16 +117,23 @@ def test_the_schema_knows_every_address_below_api(schema):
     assert set(schema["paths"]) == {
         "/api/models/",
         "/api/models/{id}/",
+        "/api/models/{id}/promote/",
+        "/api/models/{id}/rollback/",
         "/api/searches/",
+        "/api/searches/estimate/",
         "/api/searches/{id}/",
         "/api/searches/{id}/cancel/",
+        "/api/searches/{id}/log/",
         "/api/searches/{id}/pause/",
         "/api/searches/{id}/resume/",
         "/api/studies/{id}/",
     }
 
 
-@pytest.mark.parametrize("path", ["searches/", "searches/{}/", "models/", "models/{}/"])
+PATHS = ["searches/", "searches/{}/", "searches/{}/log/", "models/", "models/{}/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_what_is_answered_is_what_the_schema_says(steward, schema, job, path):
     held = trials.claim(pk=job.trials.first().pk)
     trials.finish(trial=held, outcome=Outcome([0.75]))

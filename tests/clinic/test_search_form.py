@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from clinic import registry, store, terms
-from clinic.models import Job
+from clinic.models import AuditEvent, Job
 from clinic.terms import Terms
 from search.hardware import every_piece
 from tests.clinic.factories import make_model
@@ -92,6 +92,9 @@ def test_a_table_may_be_uploaded_or_stored(steward, settings, tmp_path):
     (tmp_path / "upload.json").write_text(written)
     steward.post("/searches/start/", asked(table="pi.json", most_latency="20"))
     with (tmp_path / "upload.json").open("rb") as file:
+        sent = asked(upload=file, most_latency="20")
+        assert steward.post("/searches/estimate/", sent).status_code == 200
+        file.seek(0)
         steward.post("/searches/start/", asked(upload=file, most_latency="20"))
     kept = [job.parameters["latency"]["times"] for job in Job.objects.all()]
     assert kept == [times, times]
@@ -185,9 +188,44 @@ def test_a_script_starts_one_too(steward):
     assert job.parameters["most"] == {"madds": 3e8}
 
 
+def post(client, address, sent):
+    return client.post(address, sent, content_type="application/json")
+
+
+def test_a_script_is_told_the_price_and_nothing_starts(steward):
+    answer = post(steward, "/api/searches/estimate/", asked())
+    told = answer.json()
+    assert answer.status_code == 200
+    assert told["fits"] == 4 and told["seconds"] > 0
+    assert "nothing measured yet" in told["basis"]
+    assert not Job.objects.exists() and not AuditEvent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workers": 0},
+        {"seed": -1},
+        {"epochs": 0},
+        {"images": "nowhere"},
+        {"strategy": "evolution", "objective": ["auroc", "madds"]},
+        {"most_parameters": 1},
+        {"most_latency": 3},
+        {"strategy": "pareto", "objective": ["auroc", "latency"]},
+    ],
+)
+def test_what_would_be_refused_is_refused_by_the_estimate_too(steward, wrong):
+    sent = asked(**wrong)
+    refused = post(steward, "/api/searches/estimate/", sent)
+    assert refused.status_code == 422 and refused.json()["detail"]
+    assert post(steward, "/api/searches/", sent).json() == refused.json()
+    assert steward.post("/searches/estimate/", asked(workers=0)).status_code == 422
+
+
+@pytest.mark.parametrize("place", ["", "estimate/"])
 @pytest.mark.parametrize("sent", [[1], {"objective": ["beauty"]}, {}])
-def test_a_script_is_refused_in_sentences(steward, sent):
-    answer = steward.post("/api/searches/", sent, content_type="application/json")
+def test_a_script_is_refused_in_sentences(steward, sent, place):
+    answer = post(steward, f"/api/searches/{place}", sent)
     assert answer.status_code == 422
     assert all(isinstance(words, str) for words in answer.json()["detail"])
 

@@ -167,6 +167,47 @@ def test_scripts_get_the_same(steward, worse, serving):
     assert told["blockers"] == registry.blockers(worse)
 
 
+def post(client, version, verb, **said):
+    address = f"/api/models/{version.pk}/{verb}/"
+    return client.post(address, said, content_type="application/json")
+
+
+def test_a_script_promotes_through_the_gate_and_rolls_back(
+    steward, administrator, worse, fresh, serving
+):
+    refused = post(steward, worse, "promote", reason="I insist.")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == registry.blockers(worse) != []
+    assert stage(serving) == "active"
+    answer = post(steward, fresh, "promote", reason="Quicker.")
+    assert (answer.status_code, answer.json()["stage"]) == (200, "active")
+    assert (stage(fresh), stage(serving)) == ("active", "retired")
+    assert "never served" in post(steward, worse, "rollback", reason="Hm.").text
+    answer = post(steward, serving, "rollback", reason="It failed.")
+    assert (answer.status_code, answer.json()["pk"]) == (200, serving.pk)
+    told = AuditEvent.objects.filter(actor=administrator).order_by("pk")
+    assert [(e.action, e.detail["reason"]) for e in told] == [
+        ("model.promoted", "Quicker."),
+        ("model.rolled_back", "It failed."),
+    ]
+
+
+@pytest.mark.parametrize("verb", ["promote", "rollback"])
+@pytest.mark.parametrize("said", [{}, {"reason": " "}, {"reason": None}])
+def test_a_script_has_to_say_why(steward, fresh, serving, verb, said):
+    refused = post(steward, fresh, verb, **said)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == ["Say why, for whoever asks later."]
+    assert (stage(fresh), stage(serving)) == ("candidate", "active")
+
+
+def test_a_session_alone_promotes_nothing(client, administrator, fresh, serving):
+    client.handler.enforce_csrf_checks = True
+    client.force_login(administrator)
+    assert post(client, fresh, "promote", reason="Quicker.").status_code == 403
+    assert stage(fresh) == "candidate"
+
+
 def test_a_model_whose_files_are_gone_still_has_a_page(steward, worse, settings):
     shutil.rmtree(settings.MODEL_ROOT / worse.folder)
     text = page(steward, f"/models/{worse.pk}/")
