@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -16,6 +16,7 @@ from clinic import (
     progress,
     search_fields,
     search_form,
+    standings,
 )
 from clinic import search as searches
 from clinic.models import Job
@@ -87,6 +88,20 @@ def figures(request: HttpRequest, pk: int) -> HttpResponse:
     if request.GET.get("seen") == about["seen"]:
         return HttpResponse(status=UNCHANGED)
     return render(request, "_figures.html", about)
+
+
+@roles(ADMINISTRATOR)
+@require_safe
+def net_config(request: HttpRequest, pk: int) -> HttpResponse:
+    """The best architecture so far as a file of Once-For-All's."""
+    job = _search(pk)
+    best = searches.best(job.trials.order_by("number"))
+    config = standings.net_config(job, best) if best else ""
+    if not config:
+        raise Http404
+    sent = HttpResponse(config, content_type="application/json")
+    sent["Content-Disposition"] = f'attachment; filename="search-{pk}-net.config"'
+    return sent
 
 
 @roles(ADMINISTRATOR)
@@ -171,6 +186,7 @@ def _progress(job: Job) -> dict[str, object]:
         "until": searches.until(job),
         "best": best,
         "drawing": drawn,
+        "config": bool(drawn and standings.net_config(job, best.trial)),
         "left": progress.seconds_left(job, rows) if job.is_open else None,
         "log": progress.log(job),
     }

@@ -10,7 +10,7 @@ from clinic.models import Job
 from clinic.terms import Terms
 from search.drawn import literal, sheet, svg
 
-DOCUMENT = "report.md"
+DOCUMENT, CONFIG = "report.md", "net.config"
 MARKS = ("o", "s", "^", "D")
 PATHS = "images", "supernet", "patches"
 ASKED = ("strategy", "budget", "hours", "finals", "workers", "seed", "size", "most")
@@ -41,6 +41,9 @@ def write(job: Job, folder: Path) -> Path:
         "## The best architecture",
         words + f"`{json.dumps(best.architecture)}`",
     ]
+    if config := standings.net_config(job, best):
+        (folder / CONFIG).write_text(config)
+        sections += [f"The same as Once-For-All publishes it: [{CONFIG}]({CONFIG})."]
     sections += ["## Figures"]
     for chart in charts:
         sections.append(f"![{chart.title}]({chart.key}.svg)")

@@ -1,11 +1,13 @@
 """How a search stands, and what came of it: lines and tables to read."""
 
+import json
 from collections.abc import Mapping
 
 from clinic import progress
 from clinic.models import Job, Trial
 from clinic.terms import SCORES
 from search.markdown import markdown
+from search.spaces import SPACES, OnceForAll
 
 TRIALS = ("no.", "trained", "state", "{}", "parameters", "MAdds", "time", "tries")
 MODELS = ("model", "AUROC by study [90 %]", "parameters", "MAdds of a view")
@@ -49,6 +51,15 @@ def report(job: Job) -> str:
         for (side, told), digest in zip(found.items(), digests)
     ]
     return markdown(MODELS, rows)
+
+
+def net_config(job: Job, trial: Trial) -> str:
+    """Its architecture as Once-For-All publishes them; "" for one of another space."""
+    space = SPACES[job.parameters["space"]]
+    if not isinstance(space, OnceForAll):
+        return ""
+    told = space.published(space.from_json(trial.architecture))
+    return json.dumps(told, indent=1) + "\n"
 
 
 def scored(job: Job) -> str:

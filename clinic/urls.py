@@ -33,6 +33,7 @@ urlpatterns = [
     path("searches/estimate/", search_pages.estimate, name="search-estimate"),
     path("searches/<int:pk>/", search_pages.search, name="search"),
     path("searches/<int:pk>/figures/", search_pages.figures, name="search-figures"),
+    path("searches/<int:pk>/net.config", search_pages.net_config, name="net-config"),
     path("searches/<int:pk>/pause/", search_pages.pause, name="search-pause"),
     path("searches/<int:pk>/resume/", search_pages.resume, name="search-resume"),
     path("searches/<int:pk>/clear/", search_pages.clear, name="search-clear"),

@@ -144,6 +144,10 @@ class OnceForAll:
             raise ValueError("no architecture: d, ks and e are lists of numbers")
         return Architecture(*(tuple(found[n]) for n in ("d", "ks", "e"))).folded()
 
+    def published(self, architecture: Architecture) -> dict[str, object]:
+        """As OFA publishes it, `net.config`: for colours and a thousand classes."""
+        return published.config(self.blueprint(architecture))
+
     def blueprint(self, architecture: Architecture) -> Blueprint:
         """Its network, block by block."""
         return blueprint(

@@ -1,5 +1,7 @@
 """The administrator watches a search, pauses it, resumes it and sees its winner."""
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -67,11 +69,15 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     } | {"incumbent_digest": parent.digest}
     search.conclude(job=job, candidate=model, compared=told)
     expect(page.locator("#winner-title")).to_contain_text("trial 11", timeout=15_000)
-    page.locator(".architecture").scroll_into_view_if_needed()
+    config = page.get_by_role("link", name="net.config")
+    config.scroll_into_view_if_needed()
     expect(page.locator(".architecture rect")).to_have_count(
         page.locator(".architecture li").count()
     )
     shot("search-won")
+    with page.expect_download() as fetched:
+        config.click()
+    assert json.loads(fetched.value.path().read_text())["name"] == "MobileNetV3"
     assert findings(page) == []
     assert nothing_overflows(page)
     page.get_by_role("link", name="won").click()

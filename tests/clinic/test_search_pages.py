@@ -5,6 +5,7 @@ import pytest
 from clinic import jobs, search, trials
 from clinic.models import Job
 from clinic.trials import Outcome
+from search.spaces import SPACES
 from tests.clinic.factories import make_job, make_model, make_search
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +143,20 @@ def test_a_search_that_is_done_draws_the_best_and_leads_to_its_model(steward, jo
     assert "hx-get" not in page.split('id="search"')[1].split(">")[0]
     row = '<th scope="row">Parameters</th><td>4.00 million</td><td>2.50 million</td>'
     assert row in page
+
+
+def test_the_winner_is_downloaded_as_once_for_all_publishes(steward, job):
+    address = f"/searches/{job.pk}/net.config"
+    assert steward.get(address).status_code == 404
+    end(job, 0.6, 0.5, 0.7, 0.65, 0.75, 0.8)
+    assert address not in text(steward.get(f"/searches/{job.pk}/"))
+    search.conclude(job=job, candidate=make_model("won", "candidate"), compared={})
+    assert f'href="{address}" download' in text(steward.get(f"/searches/{job.pk}/"))
+    answer = steward.get(address)
+    name = f'attachment; filename="search-{job.pk}-net.config"'
+    assert answer["Content-Disposition"] == name
+    space, best = SPACES["ofa-1.2"], job.trials.get(number=5)
+    assert space.to_json(space.from_json(answer.json())) == best.architecture
 
 
 def test_a_poll_costs_the_same_few_queries_however_many_trials(
