@@ -60,7 +60,7 @@ def start(
     counted = {"budget": budget, "hours": hours, "workers": workers, "finals": finals}
     counted |= {"objectives": objectives}
     refuse_nonsense(space, strategy, counted | {"seed": seed})
-    refuse_unknown(space, most or {}, latency)
+    refuse_unknown(space, size, most or {}, latency)
     planned = min(filter(None, (budget, fits)), default=LIMITS["budget"][1])
     parameters = counted | {"planned": planned, "size": list(size)}
     parameters |= {"space": space, "strategy": strategy, "most": dict(most or {})}

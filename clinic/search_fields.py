@@ -232,7 +232,13 @@ def _most() -> list[Field]:
             f"{free}; needs a latency table",
             kind="amount",
         ),
-        Field("table", "Latency table", kind="choice", choices=tables),
+        Field(
+            "table",
+            "Latency table",
+            "Of the same space, height and width",
+            kind="choice",
+            choices=tables,
+        ),
         Field("upload", "or a table as a file", kind="file"),
     ]
 

@@ -40,8 +40,13 @@ def refuse_nonsense(space: str, strategy: str, counted: Mapping[str, int]) -> No
 
 
 def refuse_unknown(
-    space: str, most: Mapping[str, float], latency: Mapping[str, object] | None
+    space: str,
+    size: tuple[int, int],
+    most: Mapping[str, float],
+    latency: Mapping[str, object] | None,
 ) -> None:
+    """ValidationError, in a sentence. A table of other images or networks would
+    predict, and be wrong, without a word."""
     known = {"parameters", "madds"} | ({"latency"} if latency else set())
     if unknown := most.keys() - known:
         words = f"No limit is known by the name {', '.join(sorted(unknown))}."
@@ -52,5 +57,10 @@ def refuse_unknown(
         table = Table.from_json(latency)
     except UnfitTable as error:
         raise ValidationError({"latency": str(error)}) from error
-    if table.space != space:
-        raise ValidationError({"latency": f"The table is of {table.space}."})
+    if (table.space, table.height, table.width) != (space, *size):
+        words = (
+            f"The table is of {table.space} at {table.height}×{table.width}, the "
+            f"search of {space} at {size[0]}×{size[1]}. Remedy: "
+            f"manage.py latency measure --space {space} --size {size[0]} {size[1]}"
+        )
+        raise ValidationError({"latency": words})

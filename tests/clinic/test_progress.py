@@ -156,7 +156,8 @@ def test_latency_is_told_where_a_table_is_known(administrator):
     times = {piece.key: 1.0 for piece in every_piece("ofa-1.2", 96, 64)}
     table = {"space": "ofa-1.2", "height": 96, "width": 64, "times": times}
     table |= {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
-    job = make_search(administrator, latency=table | {"machine": {}}, workers=1)
+    table["machine"] = {}
+    job = make_search(administrator, latency=table, size=(96, 64), workers=1)
     end(job, 0.6)
     rows = progress.rows(job)
     assert rows[0].costs["latency"] == sum(SPACES["ofa-1.2"].start.depths) + 3

@@ -199,7 +199,9 @@ def table():
 def test_predicted_latency_rejects_before_training_too(administrator, table):
     """As many milliseconds as blocks, and three more."""
     space = SPACES["ofa-1.2"]
-    job = make_search(administrator, workers=4, latency=table, most={"latency": 17})
+    job = make_search(
+        administrator, workers=4, latency=table, size=(96, 64), most={"latency": 17}
+    )
     asked = [space.from_json(trial.architecture) for trial in job.trials.all()]
     assert len(asked) == 4
     assert max(sum(a.depths) for a in asked) <= 14 < sum(space.start.depths)
@@ -209,7 +211,11 @@ def test_a_latency_table_that_does_not_fit_is_refused(administrator, table):
     with pytest.raises(ValidationError, match="off by 30%"):
         make_search(administrator, latency=table | {"error": 0.3})
     with pytest.raises(ValidationError, match=r"is of ofa-1\.2"):
-        make_search(administrator, latency=table, space="ofa-1.0")
+        make_search(administrator, latency=table, size=(96, 64), space="ofa-1.0")
+    for other in ((64, 96), (96, 96), (224, 224)):
+        measure = rf"at 96×64.*at {other[0]}×{other[1]}.*--size {other[0]} {other[1]}$"
+        with pytest.raises(ValidationError, match=measure.replace("$", "'")):
+            make_search(administrator, latency=table, size=other)
     with pytest.raises(ValidationError, match="name latency"):
         make_search(administrator, most={"latency": 17})
 

@@ -10,7 +10,7 @@ from search.hardware import Table, fit
 from search.latency_agent import CLOCKS, ENGINES, RUNS, measure
 from search.spaces import SPACES
 
-MISSING = "{} is not installed. Remedy: pip install -r tests/requirements.txt"
+MISSING = "{0} is not installed. Remedy: pip install {0}"
 
 
 class Command(BaseCommand):
@@ -28,7 +28,12 @@ class Command(BaseCommand):
         for verb in here, there:
             verb.add_argument("--space", choices=sorted(SPACES), default="ofa-1.2")
             verb.add_argument(
-                "--size", nargs=2, type=int, metavar=("H", "W"), default=[384, 256]
+                "--size",
+                nargs=2,
+                type=int,
+                metavar=("H", "W"),
+                default=[224, 224],
+                help="that of the search it is for; no other search takes the table",
             )
             verb.add_argument("--networks", type=int, default=24, metavar="N")
         here.add_argument("--engine", choices=sorted(ENGINES), default="openvino")
@@ -82,6 +87,6 @@ class Command(BaseCommand):
         out.write_text(json.dumps(said, indent=1))
 
     def _export(self, folder: Path, space: str, size, networks: int, **_) -> None:
-        from search.pieces import export  # onnx is optional
+        from search.pieces import export  # onnx takes a moment
 
         export(folder, space, *size, networks)

@@ -1,12 +1,15 @@
 """`manage.py latency`: only a table that can be relied on is kept."""
 
+import ast
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from search import hardware
+from search import hardware, pieces
 from search.spaces import SPACES
 
 SPACE = SPACES["ofa-1.0"]
@@ -70,4 +73,31 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(CommandError, match="space missing"):
         call_command(
             "latency", "fit", tmp_path / "plan.json", "--out", tmp_path / "t.json"
+        )
+
+
+def test_what_it_exports_needs_only_what_every_installation_has():
+    """./run and the image install requirements.txt and nothing else."""
+    root = Path(pieces.__file__).parent.parent
+    tree = ast.parse(Path(pieces.__file__).read_text())
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    roots = {name.name.split(".")[0] for node in found for name in node.names}
+    said = (root / "requirements.txt").read_text().splitlines()
+    pinned = {line.split("==")[0] for line in said if "==" in line}
+    assert "onnx" in roots and roots - sys.stdlib_module_names <= pinned
+
+
+def test_an_engine_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(CommandError, match=r"onnxruntime is not installed\. Remedy"):
+        size, few = ("--size", "32", "32"), ("--networks", "8")
+        call_command(
+            "latency",
+            "measure",
+            *size,
+            *few,
+            "--engine",
+            "onnxruntime",
+            "--out",
+            tmp_path / "t.json",
         )

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from clinic import registry
 from clinic.models import Job
+from search.hardware import every_piece
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import draw
 
@@ -103,6 +104,13 @@ def test_a_table_that_is_none_is_refused_in_words(parent, images, tmp_path):
     table.write_text(json.dumps({"pieces": 1}))
     with pytest.raises(CommandError, match="no latency table"):
         start(images, "--latency", table)
+    times = {piece.key: 1.0 for piece in every_piece("ofa-1.2", 64, 48)}
+    said = {"space": "ofa-1.2", "height": 64, "width": 48, "times": times}
+    said |= {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
+    table.write_text(json.dumps(said | {"machine": {}}))
+    with pytest.raises(CommandError, match=r"at 64×48.*--space \S+ --size 96 64$"):
+        start(images, "--latency", table)
+    assert not Job.objects.exists()
 
 
 def test_without_a_model_verdicts_or_search_there_is_a_sentence(images, parent):
