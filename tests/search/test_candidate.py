@@ -20,6 +20,7 @@ from search.spaces import SPACES
 from search.spaces.ofa import SMALLEST
 from search.supernet import Supernet
 from search.train import Material, predict
+from search.trainee import Trainee
 
 RECIPE = Recipe(width=24, height=32, mean=0.3, std=0.25)
 
@@ -106,6 +107,33 @@ def test_it_is_trained_once_and_judged_by_the_weights_it_ends_with(task, tmp_pat
         task, SMALLEST, tmp_path, epochs=2, tell=lambda *it: told.append(it)
     )
     assert again.history == tried.history and not told
+
+
+def test_the_recipe_is_as_it_is_described(task, tmp_path, monkeypatch):
+    """A climb over 15 %, then a cosine from 0.02; momentum, decay, a short leash."""
+    rates, groups, norms = [], [], []
+    learn, clip = Trainee.learn, nn.utils.clip_grad_norm_
+
+    def learnt(self, batch, rate):
+        rates.append(rate)
+        groups.append(self.optimizer.param_groups[0])
+        return learn(self, batch, rate)
+
+    def clipped(weights, most):
+        norms.append(most)
+        return clip(weights, most)
+
+    monkeypatch.setattr(Trainee, "learn", learnt)
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", clipped)
+    attempt(replace(task, batch=4), SMALLEST, tmp_path, epochs=5)
+    steps = len(rates)
+    done = np.arange(steps) / steps
+    climb = 0.02 * (0.04 + 0.96 * done / 0.15)
+    fall = 0.01 * (1 + np.cos(np.pi * (done - 0.15) / 0.85))
+    assert steps >= 20 and done[1] < 0.15
+    assert rates == pytest.approx(np.where(done < 0.15, climb, fall).tolist())
+    assert {(g["momentum"], g["weight_decay"]) for g in groups} == {(0.9, 1e-4)}
+    assert set(norms) == {5.0} and len(norms) == steps
 
 
 def test_a_supernet_of_another_width_is_refused_in_words(task):

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from search.strategies.single import Evolution, FractNet, LocalSearch, Regularised
+from search.strategies.single import (
+    Evolution,
+    FractNet,
+    LocalSearch,
+    OnePlusOne,
+    Regularised,
+)
 from tests.search.strategies.letters import Letters, fitness
 
 
@@ -22,7 +28,9 @@ def mutated(strategy, answer=0.0):
     return differing(candidate, strategy.start)
 
 
-@pytest.mark.parametrize(("kind", "first"), [(Evolution, 0.15), (FractNet, 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "first"), [(Evolution, 0.15), (OnePlusOne, 0.15), (FractNet, 1.0)]
+)
 def test_mutations_fall_evenly_from_the_first_share_to_one_gene(kind, first):
     strategy = made(kind, start=(1,) * 45)
     strategy.tell(strategy.ask(), (1.0,))
@@ -43,6 +51,15 @@ def test_half_of_evolution_are_untried_neighbours():
     strategy.tell(strategy.ask(), (1.0,))
     genes = [mutated(strategy) for _ in range(60)]
     assert 0.4 < np.mean([count == 1 for count in genes]) < 0.75
+
+
+def test_one_plus_one_has_none_but_mutations():
+    """Of 0.15 of 45 genes at first: one alone is rare."""
+    strategy = made(OnePlusOne, start=(1,) * 45, budget=1000)
+    strategy.tell(strategy.ask(), (1.0,))
+    genes = [mutated(strategy) for _ in range(60)]
+    assert np.mean([count == 1 for count in genes]) < 0.2
+    assert 5 < np.mean(genes) < 9
 
 
 def test_the_parent_is_the_best_that_was_told():
