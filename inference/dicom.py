@@ -29,6 +29,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 MAX_PIXELS = 64_000_000  # three times the largest stitched radiograph
 MAX_BYTES = 1 << 30
+AT_ONCE = 1 << 24  # bytes that are inflated in one step
 ENCAPSULATED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"  # how such pixels begin
 
 # What the names of storage classes without a picture of their own have in common.
@@ -125,9 +126,11 @@ def _measure_inflated(data: bytes) -> None:
     rest = memoryview(data)[144 + int.from_bytes(data[140:144], "little") :]
     inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with _told("truncated", "The deflated part of the file is damaged"):
-        while rest and not inflate.eof:
-            total += len(inflate.decompress(rest, 1 << 24))
-            rest = inflate.unconsumed_tail
+        found = AT_ONCE
+        # All input may be taken while zlib has not given everything yet.
+        while (rest or found) and not inflate.eof:
+            found = len(inflate.decompress(rest, AT_ONCE))
+            total, rest = total + found, inflate.unconsumed_tail
             if total > MAX_BYTES:
                 raise UnreadableFrame("too_large", "The file inflates without end.")
     if not inflate.eof:

@@ -385,6 +385,23 @@ class TestRefusals:
             == "truncated"
         )
 
+    def test_a_deflated_file_whose_last_bytes_come_out_late(self, monkeypatch):
+        """zlib may have taken all of a file, and not given all that is in it."""
+        ds = dataset()
+        ds.DataSetTrailingPadding = b"\0" * (1 << 16)
+        plain = stored(ds).getvalue()
+        inside = plain[144 + int.from_bytes(plain[140:144], "little") :]
+        ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        head = stored(ds).getvalue()
+        head = head[: 144 + int.from_bytes(head[140:144], "little")]
+        packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        dark = 1 << 16  # behind everything else, in a block of its own: one bit a run
+        data = head + packer.compress(inside[:-dark]) + packer.flush(zlib.Z_FULL_FLUSH)
+        data += packer.compress(inside[-dark:]) + packer.flush()
+        for left in range(1, 130):
+            monkeypatch.setattr(dicom, "AT_ONCE", len(inside) - left)
+            assert frame(open_dataset(BytesIO(data))).pixels.shape == SHAPE
+
     @pytest.mark.parametrize("seed", range(60))
     def test_damaged_bytes_give_a_frame_or_a_reason(self, seed):
         rng = np.random.default_rng(seed)
