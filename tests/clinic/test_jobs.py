@@ -1,6 +1,5 @@
 """A job's life, told by its row: one holder at a time, no state without an exit."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -18,6 +17,7 @@ from tests.clinic.factories import (
     make_review,
     make_study,
 )
+from tests.clinic.waiting import until
 
 pytestmark = pytest.mark.django_db
 
@@ -145,9 +145,7 @@ def test_a_worker_that_is_to_stop_gives_its_job_back(monkeypatch):
     held = jobs.claim(pk=make_job().pk)
     with jobs.outcome(held), jobs.alive(held):
         heartbeat.stop_soon()
-        deadline = time.monotonic() + 30
-        while Job.objects.get().state == "running":
-            assert time.monotonic() < deadline
+        until(lambda: Job.objects.get().state != "running")
         jobs.beat(job=held)
         raise AssertionError("went on after the claim was given back")
     row = Job.objects.get()

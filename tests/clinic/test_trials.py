@@ -1,6 +1,5 @@
 """A trial's life, told by its row; workers that die, hang, fail and come late."""
 
-import threading
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +11,7 @@ from clinic.models import AuditEvent, Job, Trial
 from clinic.trials import Outcome
 from search.spaces import SPACES
 from tests.clinic.factories import make_search
+from tests.clinic.waiting import until
 
 pytestmark = pytest.mark.django_db
 SPACE = SPACES["ofa-1.2"]
@@ -230,17 +230,16 @@ def test_a_search_that_is_cancelled_takes_its_trials_back_uncounted(
 def test_a_heart_beats_while_a_trial_says_nothing(administrator, settings):
     settings.LEASE_SECONDS = 2
     trial = make_search(administrator, finals=0).trials.get(number=0)
-    seen = threading.Event()
+    seen = []
 
     def slow(held, tell):
-        first, deadline = held.lease_until, timezone.now() + timedelta(seconds=60)
-        while timezone.now() < deadline and not seen.is_set():
-            if Trial.objects.get(pk=held.pk).lease_until > first:
-                seen.set()
+        first = held.lease_until
+        until(lambda: Trial.objects.get(pk=held.pk).lease_until > first)
+        seen.append(held.pk)
         return Outcome([1.0])
 
     trials.work(trial_id=trial.pk, evaluate=slow)
-    assert seen.is_set()
+    assert seen == [trial.pk]
 
 
 @pytest.fixture
@@ -261,8 +260,7 @@ def test_a_worker_that_is_to_stop_gives_its_trial_back_though_its_body_is_deaf(
     def deaf(held, tell):
         asked_to_stop()
         asked = timezone.now()
-        while Trial.objects.get(pk=held.pk).state == "running":
-            assert timezone.now() < asked + timedelta(seconds=60)
+        until(lambda: Trial.objects.get(pk=held.pk).state != "running")
         left.append(Trial.objects.get(pk=held.pk))
         assert left[-1].due_at >= asked + trials.AGAIN  # then this one is killed
         tell(0.9, 0.0)  # what it does now concerns nobody
