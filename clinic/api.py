@@ -88,7 +88,7 @@ def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
     except PacsUnavailable:
         return _sentence("The PACS does not answer; the image is kept there.", 503)
     except UnreadableFrame as error:
-        return _sentence(error.reason, 422)
+        return _sentence(error.reason, REFUSED)
     response = StreamingHttpResponse(stream, "application/dicom")
     response["Content-Length"] = file.size
     return response

@@ -4,7 +4,6 @@ What is deflated is Explicit VR Little Endian once inflated (PS3.5 A.5): the fil
 meta group is told so, and the rest is handed on as it comes out.
 """
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
@@ -12,7 +11,7 @@ from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from inference.unreadable import UnreadableFrame
+from inference.deflated import inflated
 
 CHUNK = 1 << 18  # bytes
 LARGEST = 1 << 28  # bytes that a file may have once inflated
@@ -54,10 +53,8 @@ def viewable(file: BinaryIO) -> Iterator[BinaryIO]:
         return
     with SpooledTemporaryFile(IN_MEMORY) as whole:
         whole.write(_told_plain(head[:end]))
-        for piece in _inflated(head[end:], file):
+        for piece in inflated(head[end:], file, LARGEST - end):
             whole.write(piece)
-            if whole.tell() > LARGEST:
-                raise UnreadableFrame("too_large", "The file inflates without end.")
         whole.size = whole.tell()
         whole.seek(0)
         yield whole
@@ -67,27 +64,3 @@ def _told_plain(meta: bytes) -> bytes:
     length = len(meta) - META + len(PLAIN) - len(DEFLATED)
     group = meta[META:].replace(DEFLATED, PLAIN, 1)
     return meta[:140] + length.to_bytes(4, "little") + group
-
-
-def _inflated(rest: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """At most a chunk at a time, of what `rest` and then `file` hold."""
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    while not inflate.eof:
-        given = inflate.unconsumed_tail or rest or file.read(CHUNK)
-        rest = b""
-        with _told():
-            piece = inflate.decompress(given, CHUNK)
-        # Without input, too, zlib may have something left to say.
-        if not given and not piece and not inflate.eof:
-            sentence = "The deflated part of the file ends early."
-            raise UnreadableFrame("truncated", sentence)
-        yield piece
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except zlib.error as error:
-        sentence = "The deflated part of the file is damaged."
-        raise UnreadableFrame("truncated", sentence) from error

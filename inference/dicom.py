@@ -5,7 +5,6 @@ segmentation or a colour screenshot fed to the network would come back as a
 confident score about nothing.
 """
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from inference.codecs import Grid, stored_words
+from inference.deflated import inflated
 from inference.grayscale import display, flat
 from inference.unreadable import UnreadableFrame
 
@@ -29,7 +29,6 @@ config.settings.reading_validation_mode = config.IGNORE
 
 MAX_PIXELS = 64_000_000  # three times the largest stitched radiograph
 MAX_BYTES = 1 << 30
-AT_ONCE = 1 << 24  # bytes that are inflated in one step
 ENCAPSULATED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"  # how such pixels begin
 
 # What the names of storage classes without a picture of their own have in common.
@@ -123,18 +122,10 @@ def _fetched(source: Path | BinaryIO) -> bytes:
 def _measure_inflated(data: bytes) -> None:
     """Refuse a small file that inflates to a huge one, before pydicom inflates it."""
     # The file meta group ends where its first element says (PS3.10 7.1).
-    rest = memoryview(data)[144 + int.from_bytes(data[140:144], "little") :]
-    inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    with _told("truncated", "The deflated part of the file is damaged"):
-        found = AT_ONCE
-        # All input may be taken while zlib has not given everything yet.
-        while (rest or found) and not inflate.eof:
-            found = len(inflate.decompress(rest, AT_ONCE))
-            total, rest = total + found, inflate.unconsumed_tail
-            if total > MAX_BYTES:
-                raise UnreadableFrame("too_large", "The file inflates without end.")
-    if not inflate.eof:
-        raise UnreadableFrame("truncated", "The deflated part of the file ends early.")
+    file = BytesIO(data)
+    file.seek(144 + int.from_bytes(data[140:144], "little"))
+    for _ in inflated(b"", file, MAX_BYTES):
+        pass
 
 
 def _plausible(ds: Dataset) -> bool:

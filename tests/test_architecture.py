@@ -41,6 +41,7 @@ WITHOUT_TORCH = {
     "inference.anatomy",
     "inference.artifact",
     "inference.blueprint",
+    "inference.deflated",
     "inference.dicom",
     "inference.dx",
     "inference.overlay",

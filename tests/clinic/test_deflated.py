@@ -10,6 +10,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from clinic import deflated
 from clinic.deflated import viewable
+from inference import deflated as stream
 from inference.unreadable import UnreadableFrame
 from tests.clinic.pacs.radiographs import as_bytes, radiograph
 
@@ -48,6 +49,7 @@ def handed_out(file):
 def chunk(request, monkeypatch):
     """Files shorter and longer than a chunk; the file meta group is in the first."""
     monkeypatch.setattr(deflated, "CHUNK", request.param)
+    monkeypatch.setattr(stream, "AT_ONCE", request.param)
     return request.param
 
 
@@ -100,6 +102,7 @@ def test_a_file_that_inflates_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(deflated, "LARGEST", 1 << 20)
     stored = Stored(bomb(1 << 26))
     monkeypatch.setattr(deflated, "CHUNK", 4096)
+    monkeypatch.setattr(stream, "AT_ONCE", 4096)
     with pytest.raises(UnreadableFrame, match="without end"), viewable(stored):
         pass
     assert stored.asked < stored.size / 4  # long before its own end
@@ -107,7 +110,7 @@ def test_a_file_that_inflates_without_end_is_refused(monkeypatch):
 
 def test_one_as_long_as_is_allowed_is_not(monkeypatch):
     """Its last input is gone while zlib still has output to give."""
-    for length in range(deflated.CHUNK - 3, deflated.CHUNK + 300, 50):
+    for length in range(stream.AT_ONCE - 3, stream.AT_ONCE + 300, 50):
         assert handed_out(bomb(length)).endswith(b"\0" * length)
 
 
