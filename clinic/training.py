@@ -16,7 +16,7 @@ from clinic.search import best
 from inference import artifact
 from inference.networks import Arch
 from inference.reader import open_reader
-from search import aggregation, contest, data, exam, lineup, run, supernets
+from search import aggregation, contest, data, exam, heirs, lineup, run, supernets
 from search.ablation import Bench
 from search.baselines import entrant
 from search.findings import findings, table
@@ -95,6 +95,12 @@ def calibrate(
 def supernet(*, out: Path, **asked: object) -> dict[str, object]:
     """Taken from the published weights, or trained: see search.supernets.make."""
     return supernets.make(out, Path(settings.DATA_ROOT, "training"), **asked)
+
+
+def inherited(**asked: object) -> Table:
+    """What the weights of a supernet are worth: see search.heirs.Heirs."""
+    work = Path(settings.DATA_ROOT, "training")
+    return heirs.compared(heirs.Heirs(work=work, **asked))
 
 
 def examine(

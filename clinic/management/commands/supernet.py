@@ -1,13 +1,20 @@
-"""Make a supernet, from which a search cuts its candidates; no database is needed."""
+"""Make a supernet, from which a search cuts its candidates, or tell what one is worth.
+
+No database is needed.
+"""
 
 import json
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+COMPARED = ("file", "images", "architectures", "seeds", "epochs", "batch", "size")
+
 
 class Command(BaseCommand):
-    help = "Take Once-For-All's published weights, or train a supernet of our own."
+    help = (
+        "Take published weights, train a supernet of our own, or say what one is worth."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,17 +35,46 @@ class Command(BaseCommand):
         trained.add_argument(
             "--size", type=int, nargs=2, metavar=("H", "W"), help="Of the views"
         )
+        self._add_comparison(
+            verbs.add_parser(
+                "compare", help="Sub-networks from it against the same from scratch"
+            )
+        )
 
-    def handle(self, **options: object) -> None:
-        from clinic import training  # torch sits behind it
+    def _add_comparison(self, verb: CommandParser) -> None:
+        verb.add_argument("file", type=Path, metavar="FILE", help="The supernet")
+        verb.add_argument("--images", type=Path, metavar="DIR", required=True)
+        counts = {"architectures": 6, "epochs": 5, "batch": 32}
+        for name, count in counts.items():
+            verb.add_argument(f"--{name}", type=int, default=count, metavar="N")
+        verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+        verb.add_argument(
+            "--size", type=int, nargs=2, metavar=("H", "W"), help="If not its own"
+        )
+        verb.add_argument("--json", type=Path, metavar="OUT")
 
-        if options["verb"] == "import":
-            asked = {"published": options["published"]}
-        else:
-            asked = {name: options[name] for name in ("images", "epochs", "size")}
-            asked["wrists"] = options["phantoms"]
+    def handle(self, *, verb: str, **options: object) -> None:
         try:
-            made = training.supernet(out=options["out"], **asked)
+            self.stdout.write(getattr(self, f"_{verb}")(**options))
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(made, indent=2))
+
+    def _import(self, *, out: Path, published: Path, **_: object) -> str:
+        from clinic import training  # torch sits behind it
+
+        return json.dumps(training.supernet(out=out, published=published), indent=2)
+
+    def _train(self, *, out: Path, phantoms: int, **options: object) -> str:
+        from clinic import training  # torch sits behind it
+
+        asked = {name: options[name] for name in ("images", "epochs", "size")}
+        made = training.supernet(out=out, wrists=phantoms, **asked)
+        return json.dumps(made, indent=2)
+
+    def _compare(self, **options: object) -> str:
+        from clinic import training  # torch sits behind it
+
+        found, table = training.inherited(**{name: options[name] for name in COMPARED})
+        if out := options["json"]:
+            out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        return table

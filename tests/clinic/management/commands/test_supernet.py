@@ -43,6 +43,31 @@ def test_one_of_our_own_is_trained(asked):
     }
 
 
+def test_what_one_is_worth_is_asked_as_said_and_told_as_a_table(monkeypatch, tmp_path):
+    found = {}
+
+    def inherited(**options):
+        found.update(options)
+        return [{"gain": 1}], "| a table |"
+
+    monkeypatch.setattr(training, "inherited", inherited)
+    out, kept = StringIO(), tmp_path / "out.json"
+    size = "--size", "96", "64"
+    arguments = "compare", "file", "--images", "there", *size, "--json", str(kept)
+    call_command("supernet", *arguments, stdout=out)
+    assert out.getvalue() == "| a table |\n"
+    assert json.loads(kept.read_text()) == [{"gain": 1}]
+    assert found == {
+        "file": Path("file"),
+        "images": Path("there"),
+        "architectures": 6,
+        "seeds": [0, 1],
+        "epochs": 5,
+        "batch": 32,
+        "size": [96, 64],
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -50,6 +75,9 @@ def test_one_of_our_own_is_trained(asked):
         (("import", __file__, "--out", "x"), "no checkpoint of tensors alone"),
         (("train", "--out", "x"), "nothing to learn from"),
         (("train", "--out", "x", "--phantoms", "2", "--epochs", "1"), "6 phases"),
+        (("compare", __file__, "--images", "x"), "is no supernet"),
+        (("compare", "nowhere", "--images", "x"), "nowhere"),
+        (("compare", "x", "--images", "x", "--epochs", "0"), "1 or more, not 0"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_words(arguments, words):
