@@ -1,7 +1,6 @@
 """BRIDGE to search: one candidate trained, and a model made of the best.
 
-Cut out of `clinic.training`, which was full; beside it and `clinic.reading` the only
-file of the clinic that may reach torch.
+Cut out of `clinic.training`, which was full.
 """
 
 import shutil
@@ -11,17 +10,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
 from clinic import jobs, leavings, provisions, registry, search, store, trials
-from clinic.models import Job, Trial
+from clinic.models import Job, ModelVersion, Trial
 from clinic.pacs import Pacs
 from clinic.terms import Terms, refuse_one_sided
 from clinic.training import OFTEN, Diary, comparison, frozen
 from clinic.trials import Outcome, Tell
 from inference.preprocess import Recipe
-from search import data, supernet_file
+from search import closeup, data, patches, supernet_file
 from search.candidate import Task, Tried, attempt, of_patches
 from search.hardware import Table
 from search.parts import Parts, refuse_unmarked
@@ -106,6 +106,9 @@ def conclude(*, job_id: int) -> None:
         )
         diary.say("comparing with the model in service", step="comparing")
         compared = comparison(verdict, ground.images, room / "work")
+        if ground.task.proposed is not None:
+            served = compared.get("incumbent_digest", "")
+            compared["patches"] = _closeup(best, ground, diary, served)
         diary.say(f"registering {verdict.digest}", step="registering")
         with transaction.atomic():
             candidate = registry.register(folder=verdict.folder, by=job.by)
@@ -137,6 +140,26 @@ def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
     architecture = SPACES[task.space].from_json(best.architecture)
     epochs = Terms.of(job).final_epochs
     return task, attempt(task, architecture, room / "trials/whole", epochs, breathe)
+
+
+def _closeup(
+    best: Trial, ground: Ground, diary: Diary, served: str
+) -> dict[str, object]:
+    """The best network of patches, as it came out of the search, and the model in
+    service by its digest, on the same patches of the test side."""
+    job, kept = best.job, _folder(best) / CHECKPOINT
+    why = provisions.weights(best, kept)
+    if not kept.exists():
+        diary.say(f"no comparison on patches: its weights are gone, {why}")
+        return {"gone": why}
+    tried = _tried(best, ground, _seldom(lambda done, kept: diary.say("")))
+    recipe, work = ground.task.recipe, leavings.room(job) / "work"
+    test, _ = patches.prepare(
+        ground.parts.test, provisions.proposers(job), recipe, work
+    )
+    model = ModelVersion.objects.filter(digest=served).first()
+    folder = model and Path(settings.MODEL_ROOT, model.folder)
+    return closeup.compared(test, tried, recipe, folder)
 
 
 def _common(trial: Trial) -> Ground:

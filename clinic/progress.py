@@ -92,8 +92,7 @@ def charts(job: Job, rows: Sequence[Row]) -> list[Chart]:
 def incumbent(job: Job) -> Incumbent:
     """The model in service when the search ended, or now while it has not."""
     if job.parameters["evaluation"].get("patches"):
-        words = "These scores are of patches, by which no model in service was judged"
-        return Incumbent(f"{words}: there is no line of one.")
+        return _of_patches(job)
     if job.candidate_id:
         digest = job.compared.get("incumbent_digest", "")
         served = ModelVersion.objects.filter(digest=digest).first()
@@ -104,6 +103,19 @@ def incumbent(job: Job) -> Incumbent:
         told = served.card.get("test_by_study") if served else None
         when = "now, judged on its own test side, as its card tells"
     return _line_of(served, told, when)
+
+
+def _of_patches(job: Job) -> Incumbent:
+    """Only once the search has ended is the model in service judged by its patches."""
+    told = (job.compared.get("patches") or {}).get("incumbent") or {}
+    found, asked = told.get("area"), job.parameters["evaluation"].get("objective")
+    if not found or not asked or asked[0] != "aufroc":
+        words = "These scores are of patches, by which no model in service was judged"
+        return Incumbent(f"{words}: there is no line of one.")
+    note = "The line: AUFROC of the model in service when the search ended, by how "
+    note += "much it suspects inside the patches of the test side. All else: of the "
+    note += "validation side."
+    return Incumbent(note, found["value"], "in service, on the test side")
 
 
 def _line_of(served: ModelVersion | None, tested: object, when: str) -> Incumbent:

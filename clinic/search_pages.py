@@ -188,6 +188,7 @@ def _progress(job: Job) -> dict[str, object]:
         "drawing": drawn,
         "config": bool(drawn and standings.net_config(job, best.trial)),
         "left": progress.seconds_left(job, rows) if job.is_open else None,
+        "patches": standings.on_patches(job),
         "log": progress.log(job),
     }
 

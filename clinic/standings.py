@@ -1,7 +1,8 @@
 """How a search stands, and what came of it: lines and tables to read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from clinic import progress
 from clinic.models import Job, Trial
@@ -11,7 +12,23 @@ from search.spaces import SPACES, OnceForAll
 
 TRIALS = ("no.", "trained", "state", "{}", "parameters", "MAdds", "time", "tries")
 MODELS = ("model", "AUROC by study [90 %]", "parameters", "MAdds of a view")
+PATCHES = ("model", "AUFROC [90 %]", "parameters", "MAdds")
 SIDES = {"candidate": "winner", "incumbent": "in service"}
+A_LOOK = {"candidate": "a patch", "incumbent": "a view"}
+ON_PATCHES = (
+    "On the same patches of the test side, {images} images with {fractures} marked "
+    "fractures: the winner as it learnt from patches, the model in service by how much "
+    "it suspects inside each."
+)
+NO_PATCHES = "The winner was not compared on patches, for its weights are gone"
+
+
+@dataclass(frozen=True)
+class OnPatches:
+    """words: on what, and the difference, or why there is no row. rows: of PATCHES."""
+
+    words: str
+    rows: Sequence[Sequence[str]] = ()
 
 
 def headline(job: Job) -> str:
@@ -41,7 +58,8 @@ def trials(job: Job) -> str:
 
 def report(job: Job) -> str:
     """The winner against the model in service when the search ended, on the same
-    holdout: the form of FractNet's Table 1. ValueError where nothing came of it yet."""
+    holdout: the form of FractNet's Table 1; of patches, on these too. ValueError where
+    nothing came of it yet."""
     if not job.candidate:
         raise ValueError(f"Search {job.pk} is {job.get_state_display()}: no model yet.")
     found = {side: told for side in SIDES if (told := job.compared.get(side))}
@@ -50,7 +68,28 @@ def report(job: Job) -> str:
         (f"{SIDES[side]} `{digest[:12]}`", *_measured(told))
         for (side, told), digest in zip(found.items(), digests)
     ]
-    return markdown(MODELS, rows)
+    whole = markdown(MODELS, rows)
+    found = on_patches(job)
+    if found is None:
+        return whole
+    table = markdown(PATCHES, found.rows) if found.rows else ""
+    return "\n\n".join(filter(None, (whole, found.words, table)))
+
+
+def on_patches(job: Job) -> OnPatches | None:
+    """How its best network of patches and the model in service find the fractures of
+    the test side; None where that was not asked."""
+    told = job.compared.get("patches")
+    if not told:
+        return None
+    if "gone" in told:
+        return OnPatches(f"{NO_PATCHES}: {told['gone']}.")
+    words = ON_PATCHES.format_map(told["candidate"])
+    if difference := told.get("difference"):
+        words += f" The winner less the model in service: {_interval(difference, '+')}."
+    whole = job.compared
+    sides = {s: whole.get(s, {}) | told[s] for s in SIDES if told.get(s)}
+    return OnPatches(words, [_on_patches(*side) for side in sides.items()])
 
 
 def net_config(job: Job, trial: Trial) -> str:
@@ -97,11 +136,21 @@ def _trial(trial: Trial) -> tuple[str, ...]:
 
 
 def _measured(told: Mapping[str, object]) -> tuple[str, ...]:
-    auroc = told["by_study"]["auroc"]
-    score = "not measurable"
-    if auroc:
-        score = f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]"
+    score = _interval(told["by_study"]["auroc"])
     return score, _millions(told.get("parameters")), _millions(told.get("madds"))
+
+
+def _on_patches(side: str, told: Mapping[str, object]) -> tuple[str, ...]:
+    madds = f"{_millions(told.get('madds'))} {A_LOOK[side]}"
+    area, parameters = _interval(told["area"]), _millions(told.get("parameters"))
+    return SIDES[side], area, parameters, madds
+
+
+def _interval(told: Mapping[str, float] | None, sign: str = "") -> str:
+    if not told:
+        return "not measurable"
+    value, low, high = (f"{told[name]:{sign}.3f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _millions(count: float | None) -> str:

@@ -12,24 +12,15 @@ from django.db import transaction
 from clinic import jobs, learning, leavings, registry, terms
 from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
-from clinic.search import best
 from inference import artifact
-from inference.networks import Arch
 from inference.reader import open_reader
-from search import aggregation, contest, data, exam, heirs, lineup, run, supernets
-from search.ablation import Bench
-from search.baselines import entrant
-from search.findings import findings, table
+from search import contest, data, exam, run, supernets
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
-from search.spaces import SPACES
-from search.supernet import arch
 from search.trainee import Plan, Stage
 from search.unite import unite as committee
 
 OFTEN = 1.0  # seconds between two beats
-
-Table = tuple[list[dict[str, object]], str]  # as JSON, and to be read
 
 
 def plan(
@@ -95,12 +86,6 @@ def calibrate(
 def supernet(*, out: Path, **asked: object) -> dict[str, object]:
     """Taken from the published weights, or trained: see search.supernets.make."""
     return supernets.make(out, Path(settings.DATA_ROOT, "training"), **asked)
-
-
-def inherited(**asked: object) -> Table:
-    """What the weights of a supernet are worth: see search.heirs.Heirs."""
-    work = Path(settings.DATA_ROOT, "training")
-    return heirs.compared(heirs.Heirs(work=work, **asked))
 
 
 def examine(
@@ -242,58 +227,3 @@ def _costs(model: Path) -> dict[str, int]:
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "madds": contest.madds(network, (1, 1, recipe.height, recipe.width)),
     }
-
-
-def compare(*, folders: Sequence[Path], images: Path) -> Table:
-    """Artifacts on the test part of `images`: as JSON, and as a table to read."""
-    work = Path(settings.DATA_ROOT, "training")
-    rows = list(contest.rows(folders, images, work))
-    return [row.to_json() for row in rows], contest.table(rows)
-
-
-def ablation(
-    *, names: Sequence[str], seeds: Sequence[int], images: Path, published: Path
-) -> Table:
-    """Ways of training (all if none is named): as JSON, and as a table to read.
-
-    ValueError where a name is not one of them.
-    """
-    work = Path(settings.DATA_ROOT, "training")
-    bench = Bench(images, published, work)
-    if unknown := [name for name in names if name not in bench.rows]:
-        raise ValueError(f"no row {', '.join(unknown)}: {', '.join(bench.rows)}")
-    found = list(findings(bench, names or list(bench.rows), seeds))
-    return [finding.to_json() for finding in found], table(found)
-
-
-def lined_up(*, names: Sequence[str], seeds: Sequence[int], **asked: object) -> Table:
-    """Networks (all if none is named) on the same patches: as JSON, and as a table.
-
-    names: of search.baselines.LINE_UP, files of architectures, numbers of searches.
-    asked: see search.lineup.Lineup.
-    """
-    chosen = dict(map(_entrant, names)) or lineup.LINE_UP
-    work = Path(settings.DATA_ROOT, "training")
-    bench = lineup.Lineup(work=work, networks=chosen, **asked)
-    found = list(lineup.rows(bench, seeds))
-    return lineup.to_json(bench, found), lineup.report(bench, found)
-
-
-def _entrant(name: str) -> tuple[str, Arch]:
-    """A number is that of a search, whose best architecture it stands for."""
-    if not name.isdigit():
-        return Path(name.removesuffix(".json")).name, entrant(name)
-    job = Job.objects.filter(kind=Job.Kind.SEARCH, pk=int(name)).first()
-    found = job and best(job.trials.order_by("number"))
-    if found is None:
-        raise ValueError(f"Search {name} has no candidate that was trained.")
-    space = SPACES[job.parameters["space"]]
-    return f"search {name}", arch(space, space.from_json(found.architecture))
-
-
-def aggregations(
-    *, folders: Sequence[Path], images: Path, seeds: Sequence[int]
-) -> Table:
-    """Ways from images to a study, of each artifact: as JSON, and as a table."""
-    work = Path(settings.DATA_ROOT, "training")
-    return aggregation.measured(folders, images, work, seeds)

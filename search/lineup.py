@@ -26,6 +26,7 @@ from search import aufroc, data, patches
 from search.baselines import LINE_UP, build
 from search.candidate import learning
 from search.card import milliseconds
+from search.closeup import suspected
 from search.evaluate import Interval, auroc, interval, resamples
 from search.example import Example
 from search.markdown import in_words, markdown
@@ -35,7 +36,7 @@ from search.run import measured
 from search.train import Material, fit, predict
 from search.trainee import Plan
 
-PROPOSER = "who proposed"
+PROPOSER, SERVED = "who proposed", "in service"
 DRAWS = 1000
 HEAD = ("network", "AUFROC [90 %]", "less {}", "AUROC by patch [90 %]")
 HEAD += ("parameters", "MAdds", "ms", "minutes")
@@ -46,7 +47,7 @@ class Row:
     """One network, means over its seeds. aufroc, auroc: of the test side. less: AUFROC
     less that of the first, on the same draws. madds: multiply-adds of one patch.
     milliseconds: of one, compiled. minutes: of one training. None: not known of who
-    proposed the patches."""
+    proposed the patches, nor of a model in service, which looks at whole views."""
 
     network: str
     seeds: int
@@ -62,7 +63,8 @@ class Row:
 @dataclass(frozen=True)
 class Lineup:
     """source: who proposes; see `search.proposals`. size: (height, width) of a patch.
-    most: proposals an image."""
+    most: proposals an image. served: a model of whole views beside them, see
+    `search.closeup`."""
 
     images: Path
     source: Path
@@ -72,6 +74,7 @@ class Lineup:
     batch: int = 128
     most: int = MOST
     networks: Mapping[str, Arch] = field(default_factory=lambda: LINE_UP)
+    served: Path | None = None
 
     def __post_init__(self) -> None:
         least = {"side": 32, "epochs": 1, "batch": 2, "proposals": 1}
@@ -139,7 +142,8 @@ class Lineup:
 
 
 def rows(lineup: Lineup, seeds: Sequence[int]) -> Iterator[Row]:
-    """A row a network, each as soon as its seeds are trained; then who proposed."""
+    """A row a network, each as soon as its seeds are trained; then who is in service,
+    if that is asked, and who proposed."""
     test, first = lineup.sides["test"], None
     for name in lineup.networks:
         told = [lineup.answers(name, seed) for seed in seeds]
@@ -158,9 +162,21 @@ def rows(lineup: Lineup, seeds: Sequence[int]) -> Iterator[Row]:
             float(np.mean([one["minutes"] for one in told])),
         )
         first = areas if first is None else first
-    areas = _areas(test, [test.scores])
+    if lineup.served:
+        weights = artifact.load_network(lineup.served).parameters()
+        yield replace(
+            _untrained(SERVED, suspected(lineup.served, test), test, first),
+            parameters=sum(weight.numel() for weight in weights),
+        )
+    yield _untrained(PROPOSER, test.scores, test, first)
+
+
+def _untrained(
+    name: str, scores: np.ndarray, test: Patches, first: np.ndarray | None
+) -> Row:
+    areas = _areas(test, [scores])
     less = None if first is None else interval(areas - first)
-    yield Row(PROPOSER, 1, interval(areas), less, _auroc(test, [test.scores]))
+    return Row(name, 1, interval(areas), less, _auroc(test, [scores]))
 
 
 def madds(network: nn.Module, size: tuple[int, int]) -> int:

@@ -25,6 +25,7 @@ from inference.unreadable import UnreadableFrame
 from search.example import Box, Example
 
 Proposal = tuple[Box, float]  # in frame pixels; [0, 1]
+Seen = tuple[View, np.ndarray]  # how much each pixel of it is suspected, [0, 1]
 
 FLOOR = 0.10  # of 1: what is suspected less is not proposed
 APART = 12  # view pixels of a 384-pixel view between two places that are suspected
@@ -97,16 +98,22 @@ def _by_name(said: object) -> dict[str, list[Proposal]]:
 def _suspected(
     folder: Path, found: Sequence[Example], finer: bool
 ) -> Iterator[list[Proposal]]:
+    for seen in looked(folder, found):
+        yield [p for view, spot in seen for p in around(view, spot, finer)]
+
+
+def looked(folder: Path, found: Sequence[Example]) -> Iterator[list[Seen]]:
+    """Of each image its views, and how much the model in `folder` suspects every pixel
+    of them; none of one that cannot be read."""
     spec, network = artifact.load_spec(folder), artifact.load_network(folder)
-    for example in tqdm(found, "proposing", unit="image"):
+    for example in tqdm(found, "looking", unit="image"):
         try:
             views = preprocess.views(picture.frame(example.image).pixels, spec.recipe)
         except UnreadableFrame:
             yield []
             continue
         x = torch.from_numpy(preprocess.tensor(views, spec.recipe))
-        maps = suspicion(network, x, spec.temperature)
-        yield [p for view, seen in zip(views, maps) for p in around(view, seen, finer)]
+        yield list(zip(views, suspicion(network, x, spec.temperature), strict=True))
 
 
 def suspicion(network: nn.Module, x: Tensor, temperature: float = 1.0) -> np.ndarray:

@@ -33,7 +33,9 @@ FRAMEWORK = {
     "orthanc_api_client",
     "pynetdicom",
 }
-BRIDGES = {"clinic/reading.py", "clinic/training.py", "clinic/candidates.py"}
+BRIDGES = {
+    f"clinic/{name}.py" for name in ("benchmarks", "candidates", "reading", "training")
+}
 # What clinic may take from the other rooms outside its bridges, each module by its
 # own name: it loads no torch, what stands beside it in its package may.
 WITHOUT_TORCH = {

@@ -26,6 +26,14 @@ def end(job, *scores):
         trials.finish(trial=held, outcome=Outcome([score]))
 
 
+def on_patches():
+    area = {"value": 0.31, "low": 0.2, "high": 0.4}
+    found = {"images": 217, "fractures": 65, "area": area}
+    less = {"value": 0.1, "low": -0.02, "high": 0.2}
+    costs = {"parameters": 5_100_000, "madds": 31_000_000}
+    return {"candidate": found | costs, "incumbent": found, "difference": less}
+
+
 def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server):
     user = sign_in("administrator")
     parent = make_model("served")
@@ -66,7 +74,7 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     told = {
         side: {"by_study": {"auroc": {"value": value, "low": 0.6, "high": 0.9}}}
         for side, value in (("candidate", 0.81), ("incumbent", 0.73))
-    } | {"incumbent_digest": parent.digest}
+    } | {"incumbent_digest": parent.digest, "patches": on_patches()}
     search.conclude(job=job, candidate=model, compared=told)
     expect(page.locator("#winner-title")).to_contain_text("trial 11", timeout=15_000)
     config = page.get_by_role("link", name="net.config")
@@ -74,7 +82,9 @@ def test_a_search_is_watched_paused_resumed_and_won(page, sign_in, shot, server)
     expect(page.locator(".architecture rect")).to_have_count(
         page.locator(".architecture li").count()
     )
-    shot("search-won")
+    found = page.get_by_role("region", name="Found on patches")
+    expect(found).to_contain_text("31.00 M a patch")
+    shot("search-won", both=True)
     with page.expect_download() as fetched:
         config.click()
     assert json.loads(fetched.value.path().read_text())["name"] == "MobileNetV3"

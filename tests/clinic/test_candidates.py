@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from django.conf import settings
+from safetensors.torch import load_file
 
 from clinic import (
     candidates,
@@ -15,6 +17,7 @@ from clinic import (
     provisions,
     registry,
     search,
+    standings,
     store,
     tasks,
     terms,
@@ -24,7 +27,10 @@ from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
+from search import closeup, data
 from search import train as train_module
+from search.parts import Parts
+from search.trainee import CHECKPOINT
 from tests.clinic.judged import PARENT, save_parent, take_in
 from tests.clinic.searched import begin, boxes_of, draw
 
@@ -280,11 +286,66 @@ def test_a_search_on_patches_ends_in_a_model_of_whole_views(parent, images, tmp_
     assert PARENT.recipe == replace(
         looks, mean=PARENT.recipe.mean, std=PARENT.recipe.std
     )
+    told = job.compared["patches"]
+    assert told["candidate"]["madds"] == rows[1].measured["madds"]
+    assert told["candidate"]["images"] == told["incumbent"]["images"] == 2
+    assert told["candidate"]["fractures"] == told["incumbent"]["fractures"] == 1
+    gain = told["candidate"]["area"]["value"] - told["incumbent"]["area"]["value"]
+    assert told["difference"]["value"] == pytest.approx(gain)
     card = artifact.load_card(folder)
     assert card["search"]["patches"] == job.parameters["evaluation"]["patches_digest"]
     assert len(card["history"]) == 2
     assert card["test"]["cases"] == 2  # whole images
     assert "aufroc" not in card["history"][0]
+
+
+@pytest.mark.timeout(900)
+def test_on_patches_the_weights_that_came_out_of_the_search_are_judged(
+    parent, images, tmp_path, elsewhere, epochs, monkeypatch
+):
+    """On another machine than that which trained: they come out of the store, and what
+    is learnt besides is of whole views."""
+    detector = boxes_of(images, tmp_path / "results.json")
+    job = begin(parent, images, budget=1, objective=("aufroc",), patches=detector)
+    work_through(job)
+    final = job.trials.get(stage="final")
+    kept = load_file(candidates._folder(final) / CHECKPOINT)
+    judged, compared = [], closeup.compared
+
+    def noted(*asked):
+        judged.append(asked)
+        return compared(*asked)
+
+    monkeypatch.setattr(closeup, "compared", noted)
+    elsewhere("clinic")
+    candidates.conclude(job_id=job.pk)
+    ((test, tried, _, served),) = judged
+    for name, weights in tried.weights.items():
+        assert torch.equal(weights, kept[f"best/{name}"]), name
+    assert tried.scores["aufroc"] == final.measured["aufroc"]
+    sides = Parts.of(data.examples(images))
+    names = [example.image.name for example in test.examples]
+    assert names == [example.image.name for example in sides.test]
+    assert served == Path(settings.MODEL_ROOT, parent.folder)
+    assert epochs == [0, 0, 1, 0, 1]  # the last two of whole views
+
+
+@pytest.mark.timeout(900)
+def test_patch_weights_that_are_gone_are_said_and_nothing_else(
+    parent, images, tmp_path, elsewhere, epochs
+):
+    detector = boxes_of(images, tmp_path / "results.json")
+    job = begin(parent, images, budget=1, objective=("aufroc",), patches=detector)
+    work_through(job)
+    store.remove(job.trials.get(stage="final").measured["weights"])
+    elsewhere("clinic")
+    candidates.conclude(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.state, epochs) == ("done", [0, 0, 1, 0, 1])
+    assert list(job.compared["patches"]) == ["gone"]
+    assert job.compared["patches"]["gone"] in job.log
+    assert job.compared["candidate"] and job.compared["incumbent"]
+    assert standings.on_patches(job).words.startswith(standings.NO_PATCHES)
 
 
 def test_a_detector_is_that_of_the_start_whatever_becomes_of_its_file(

@@ -116,6 +116,15 @@ def test_of_patches_there_is_no_line_and_that_is_said(job):
     assert "of patches" in chart.note and "no line" in chart.note
 
 
+@pytest.mark.parametrize(("objective", "line"), [("aufroc", 0.21), ("auroc", None)])
+def test_once_judged_by_the_same_patches_there_is_a_line_of_it(job, objective, line):
+    job.parameters["evaluation"] = {"patches": "finder", "objective": [objective]}
+    job.compared = {"patches": {"incumbent": {"area": {"value": 0.21}}}}
+    assert progress.incumbent(job).auroc == line
+    job.compared = {"patches": {"gone": "they were not kept"}}
+    assert progress.incumbent(job).auroc is None
+
+
 def test_an_empty_house_has_no_line_and_that_is_said(job):
     type(job.parent).objects.update(stage="retired")
     assert progress.incumbent(job).auroc is None

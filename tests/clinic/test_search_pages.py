@@ -145,6 +145,18 @@ def test_a_search_that_is_done_draws_the_best_and_leads_to_its_model(steward, jo
     assert row in page
 
 
+def test_of_patches_it_shows_how_both_find_fractures(steward, job):
+    end(job, 0.6, 0.5, 0.7, 0.65, 0.8, 0.75)
+    area = {"value": 0.3, "low": 0.2, "high": 0.4}
+    found = {"images": 217, "fractures": 65, "area": area}
+    told = {"patches": {"candidate": found, "incumbent": found, "difference": None}}
+    search.conclude(job=job, candidate=make_model("won", "candidate"), compared=told)
+    page = text(steward.get(f"/searches/{job.pk}/"))
+    assert "217 images with 65 marked fractures" in page
+    for name in ("winner", "in service"):
+        assert f'<th scope="row">{name}</th><td>0.300 [0.200, 0.400]</td>' in page
+
+
 def test_the_winner_is_downloaded_as_once_for_all_publishes(steward, job):
     address = f"/searches/{job.pk}/net.config"
     assert steward.get(address).status_code == 404

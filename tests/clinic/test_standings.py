@@ -101,6 +101,46 @@ def test_the_winner_stands_beside_what_was_in_service(job):
     assert cells(standings.report(job))[2][1:] == ["not measurable", "", ""]
 
 
+def found(value):
+    interval = {"value": value, "low": value - 0.1, "high": value + 0.05}
+    return {"images": 217, "fractures": 65, "area": interval}
+
+
+def test_of_patches_winner_and_model_in_service_stand_side_by_side(job):
+    assert standings.on_patches(job) is None
+    patches = {"candidate": found(0.3), "incumbent": found(0.2)}
+    patches["candidate"] |= {"parameters": 5_100_000, "madds": 31_000_000}
+    patches["difference"] = {"value": 0.1, "low": -0.05, "high": 0.2}
+    winner = make_model("won", stage="candidate")
+    compared = {
+        "candidate": told(0.9, 2_500_000, 80_000_000),
+        "incumbent": told(0.85, 700_000, 1_234_560_000),
+        "patches": patches,
+    }
+    job.candidate, job.compared = winner, compared
+    whole, words, table = standings.report(job).split("\n\n")
+    assert "0.900 [0.800, 0.950]" in whole
+    assert "217 images with 65 marked fractures" in words
+    assert words.endswith("less the model in service: +0.100 [-0.050, +0.200].")
+    head, _, *rows = cells(table)
+    assert tuple(head) == standings.PATCHES
+    assert rows == [
+        ["winner", "0.300 [0.200, 0.350]", "5.10 M", "31.00 M a patch"],
+        ["in service", "0.200 [0.100, 0.250]", "0.70 M", "1234.56 M a view"],
+    ]
+
+
+def test_weights_that_are_gone_and_nobody_in_service_are_said(job):
+    job.compared = {"patches": {"gone": "they were not kept"}}
+    said = standings.on_patches(job)
+    assert said.words.endswith("its weights are gone: they were not kept.")
+    assert not said.rows
+    job.compared = {"patches": {"candidate": found(0.3) | {"area": None}}}
+    said = standings.on_patches(job)
+    assert [row[:2] for row in said.rows] == [("winner", "not measurable")]
+    assert "less the model" not in said.words
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(3, "3 s"), (90, "2 min"), (7000, "117 min"), (9000, "2.5 h")],

@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.networks import Arch
+from inference.networks import ARCHS, Arch, build
 from search import aufroc, lineup
+from search.closeup import suspected
 from search.data import Example
 from search.evaluate import auroc
-from search.lineup import PROPOSER, Lineup, report, rows, to_json
+from search.lineup import PROPOSER, SERVED, Lineup, report, rows, to_json
 from search.parts import Parts
+from tests.search.test_proposals import model
 
 TINY = {
     "tiny": Arch("resnet18", (("width", 4),)),
@@ -80,6 +82,21 @@ def test_a_mean_over_seeds_is_of_what_each_seed_says(bench):
     single = aufroc.froc(test.judged(scores[0]), groups=test.patients)
     only = next(rows(bench, [0]))
     assert (only.aufroc.low, only.aufroc.high) == (single.area.low, single.area.high)
+
+
+@pytest.mark.timeout(300)
+def test_the_model_in_service_is_told_by_what_it_suspects(bench, tmp_path):
+    folder = model(tmp_path / "served", ARCHS["squeezenet"])
+    first, _, served, proposer = rows(replace(bench, served=folder), [0])
+    assert (served.network, served.seeds, proposer.network) == (SERVED, 1, PROPOSER)
+    test = bench.sides["test"]
+    scores = suspected(folder, test)
+    assert served.aufroc.value == pytest.approx(test.area(scores))
+    assert served.less.value == pytest.approx(served.aufroc.value - first.aufroc.value)
+    assert served.auroc.value == pytest.approx(auroc(test.samples.labels, scores))
+    built = build(ARCHS["squeezenet"]).parameters()
+    assert served.parameters == sum(weight.numel() for weight in built)
+    assert (served.madds, served.minutes) == (None, None)  # it looks at no patch
 
 
 def test_the_test_side_teaches_nobody(bench):

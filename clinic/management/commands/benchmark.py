@@ -94,9 +94,9 @@ class Command(BaseCommand):
     def _models(
         self, *, folders: Sequence[Path], images: Path, **_: object
     ) -> tuple[list[dict[str, object]], str]:
-        from clinic import training  # torch sits behind it
+        from clinic import benchmarks  # torch sits behind it
 
-        return training.compare(folders=folders or _shipped(), images=images)
+        return benchmarks.compare(folders=folders or _shipped(), images=images)
 
     def _aggregation(
         self,
@@ -106,9 +106,9 @@ class Command(BaseCommand):
         images: Path,
         **_: object,
     ) -> tuple[list[dict[str, object]], str]:
-        from clinic import training  # torch sits behind it
+        from clinic import benchmarks  # torch sits behind it
 
-        return training.aggregations(
+        return benchmarks.aggregations(
             folders=folders or _shipped(), images=images, seeds=seeds
         )
 
@@ -121,9 +121,9 @@ class Command(BaseCommand):
         published: Path,
         **_: object,
     ) -> tuple[list[dict[str, object]], str]:
-        from clinic import training  # torch sits behind it
+        from clinic import benchmarks  # torch sits behind it
 
-        return training.ablation(
+        return benchmarks.ablation(
             names=rows, seeds=seeds, images=images, published=published
         )
 
@@ -137,11 +137,11 @@ class Command(BaseCommand):
         proposals: int | None,
         **options: object,
     ) -> tuple[list[dict[str, object]], str]:
-        from clinic import training  # torch sits behind it
+        from clinic import benchmarks  # torch sits behind it
 
         asked = {name: options[name] for name in ("size", "epochs", "batch")}
         asked |= {"most": proposals}
-        return training.lined_up(
+        return benchmarks.lined_up(
             names=names,
             seeds=seeds,
             images=images,

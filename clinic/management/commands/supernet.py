@@ -72,9 +72,10 @@ class Command(BaseCommand):
         return json.dumps(made, indent=2)
 
     def _compare(self, **options: object) -> str:
-        from clinic import training  # torch sits behind it
+        from clinic import benchmarks  # torch sits behind it
 
-        found, table = training.inherited(**{name: options[name] for name in COMPARED})
+        asked = {name: options[name] for name in COMPARED}
+        found, table = benchmarks.inherited(**asked)
         if out := options["json"]:
             out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
         return table

@@ -6,11 +6,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from inference.networks import ARCHS
 from search.spaces import SPACES
 from search.spaces.ofa import SMALLEST
-from tests.clinic.factories import make_search
+from tests.clinic.factories import make_model, make_search
 from tests.clinic.searched import boxes_of, draw
 from tests.search import specks
+from tests.search.test_proposals import model
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +60,11 @@ def of_patches(tmp_path, *names):
 
 @pytest.mark.timeout(300)
 def test_networks_on_the_same_patches_among_them_a_searchs_winner(
-    tmp_path, administrator
+    tmp_path, administrator, settings
 ):
-    job = make_search(administrator)
+    job, served = make_search(administrator), tmp_path / "models" / make_model().folder
+    settings.MODEL_ROOT = served.parent
+    model(served, ARCHS["squeezenet"])
     space = SPACES[job.parameters["space"]]
     job.trials.filter(number=0).update(
         state="done", values=[0.5], architecture=space.to_json(SMALLEST)
@@ -68,11 +72,13 @@ def test_networks_on_the_same_patches_among_them_a_searchs_winner(
     file = tmp_path / "best.json"
     file.write_text(json.dumps(SPACES["ofa-1.2"].to_json(SMALLEST)))
     names = str(job.pk), str(file)
-    (sides, first, second, proposer), table = of_patches(tmp_path, *names)
+    (sides, first, second, beside, proposer), table = of_patches(tmp_path, *names)
     assert first["network"] == f"search {job.pk}"
     assert first["parameters"] == space.parameters(SMALLEST)
     assert second["parameters"] == SPACES["ofa-1.2"].parameters(SMALLEST)
     assert (first["less"], proposer["parameters"]) == (None, None)
+    assert (beside["network"], beside["madds"]) == ("in service", None)
+    assert beside["parameters"] > 0 and "| in service" in table
     assert sides["proposals"]["test"]["by_study"] == 1
     assert f"| less search {job.pk}" in table
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from clinic import training
+from clinic import benchmarks, training
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_one_is_worth_is_asked_as_said_and_told_as_a_table(monkeypatch, tmp
         found.update(options)
         return [{"gain": 1}], "| a table |"
 
-    monkeypatch.setattr(training, "inherited", inherited)
+    monkeypatch.setattr(benchmarks, "inherited", inherited)
     out, kept = StringIO(), tmp_path / "out.json"
     size = "--size", "96", "64"
     arguments = "compare", "file", "--images", "there", *size, "--json", str(kept)
