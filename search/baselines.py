@@ -23,7 +23,7 @@ class Baseline(nn.Module):
     by boxes. channels: of that map.
     """
 
-    origin = 0.0
+    origin, stride = 0.0, 32
 
     def __init__(self, features: nn.Module, channels: int) -> None:
         super().__init__()

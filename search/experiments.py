@@ -25,7 +25,9 @@ SQUEEZE = replace(
     boxes=1.0,
     patience=0,
 )
-LOOKING = replace(SQUEEZE, arch=PLANS["squeezenet"].arch)
+LOOKING = replace(
+    SQUEEZE, arch=Arch("squeezenet", (("attention", 0.5), ("dropout", 0.3)))
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,10 @@ ROWS = {
     "attention-more": _looking(
         "0.8 of attention instead of 0.5",
         arch=Arch("squeezenet", (("attention", 0.8), ("dropout", 0.3))),
+    ),
+    "attention-finer": _looking(
+        "a map at stride 8 instead of 16",
+        arch=Arch("squeezenet", (*LOOKING.arch.options, ("stride", 8))),
     ),
     "attention-boxes": _looking("boxes weigh three times as much", boxes=3.0),
     "attention-longer": _looking(

@@ -133,7 +133,7 @@ def suspicion(network: nn.Module, x: Tensor, temperature: float = 1.0) -> np.nda
             hook.remove()
     if said:
         cells = torch.stack(said).float().sigmoid().mean(0)
-        return place(cells, network.origin, x.shape[-2:]).numpy()
+        return place(cells, network.origin, network.stride, x.shape[-2:]).numpy()
     warm = heat(network, x).numpy()
     highest = warm.max((1, 2), keepdims=True)
     chances = probability(logits, temperature)[:, None, None]

@@ -23,7 +23,6 @@ from search.group import ALONE, Group
 from search.samples import Batch
 
 CHECKPOINT = "checkpoint.safetensors"
-STRIDE = 16  # of the features, in pixels
 BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
@@ -166,7 +165,8 @@ class Trainee:
         counts = None if weights is None else torch.from_numpy(weights).to(device)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
         shape = marks.shape[-2:]
-        cells = targets(batch.boxes, tuple(shape), self.network.origin)
+        where = self.network.origin, self.network.stride
+        cells = targets(batch.boxes, tuple(shape), *where)
         return loss, F.binary_cross_entropy_with_logits(
             marks.float(),
             cells.to(device),
@@ -266,16 +266,19 @@ class Pair(nn.ModuleList):
 
 
 def targets(
-    boxes: Sequence[np.ndarray], shape: tuple[int, int], origin: float
+    boxes: Sequence[np.ndarray],
+    shape: tuple[int, int],
+    origin: float,
+    stride: int = 16,
 ) -> Tensor:
-    """Which cells of the map at stride 16 lie in a box or touch it, (N, 1, h, w).
+    """Which cells of a map lie in a box or touch it, (N, 1, h, w).
 
     boxes: (k, 4) left, top, right, bottom in pixels. origin: pixel at the middle
-    of cell (0, 0), as networks tell it.
+    of cell (0, 0), stride: pixels from one to the next; as networks tell them.
     """
-    rows, columns = (origin + STRIDE * np.arange(side) for side in shape)
+    rows, columns = (origin + stride * np.arange(side) for side in shape)
     cells = np.zeros((len(boxes), 1, *shape), np.float32)
-    reach = STRIDE / 2
+    reach = stride / 2
     for cell, found in zip(cells, boxes, strict=True):
         for left, top, right, bottom in found:
             down = (rows >= top - reach) & (rows <= bottom + reach)

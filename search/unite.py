@@ -27,7 +27,7 @@ def unite(
     facts = card.origin(name, images, parts)
     _refuse_strangers(members, specs, cards, facts["data"]["digest"])
     recipe = specs[0].recipe
-    options = {"members": len(members), **_attention(specs[0])}
+    options = {"members": len(members), **_kind(specs[0])}
     arch = Arch("committee", tuple(sorted(options.items())))
     networks = [artifact.load_network(folder) for folder in members]
     network = loaded(arch, seated([one.state_dict() for one in networks]))
@@ -58,7 +58,7 @@ def _refuse_strangers(
     seen = set()
     for folder, spec, told in zip(members, specs, cards, strict=True):
         seed = told["plan"]["seed"]
-        if spec.arch.family != "squeezenet" or _attention(spec) != _attention(specs[0]):
+        if spec.arch.family != "squeezenet" or _kind(spec) != _kind(specs[0]):
             raise ValueError(
                 f"{folder}: a committee is made of SqueezeNets of one kind"
             )
@@ -71,5 +71,5 @@ def _refuse_strangers(
         seen.add(seed)
 
 
-def _attention(spec: Spec) -> dict[str, object]:
-    return {k: v for k, v in spec.arch.options if k == "attention"}
+def _kind(spec: Spec) -> dict[str, object]:
+    return {k: v for k, v in spec.arch.options if k in ("attention", "stride")}

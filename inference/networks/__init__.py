@@ -1,10 +1,10 @@
 """The networks: an `Arch` describes one, `build` makes it.
 
 Every network takes radiographs (N, 1, H, W) and gives (N, 1) logits, positive for
-a fracture, in two halves: `features`, up to the map at stride 16 with `channels`
+a fracture, in two halves: `features`, up to the map at `stride` with `channels`
 channels, and `head`, from there to the logit. Cell (i, j) of that map looks at the
-image around pixel (row, column) = origin + 16 (i, j); Grad-CAM and whoever learns
-from marked boxes need to know.
+image around pixel (row, column) = origin + stride (i, j); Grad-CAM and whoever
+learns from marked boxes need to know.
 
 Every network can be explained by layer-wise relevance propagation (Bach et al.
 2015, doi:10.1371/journal.pone.0130140), which sets the rules of construction:
@@ -54,7 +54,7 @@ class Arch:
 
 
 ARCHS = {
-    "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
+    "squeezenet": Arch("squeezenet", (("attention", 0.5), ("stride", 8))),
     "resnet18": Arch("resnet18"),
     "residual-attention": Arch("residual_attention"),
     "mobilenet-small": Arch(

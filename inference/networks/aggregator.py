@@ -19,7 +19,8 @@ class Aggregator(nn.Module):
 
     def __init__(self, view: nn.Module) -> None:
         super().__init__()
-        self.channels, self.origin = view.channels, view.origin
+        self.channels = view.channels
+        self.origin, self.stride = view.origin, view.stride
         self.features, self.head = view.features, view.head
         self.strongest = Strongest()
 

@@ -16,14 +16,18 @@ from inference.networks.squeezenet import SqueezeNet
 class Committee(nn.Module):
     """(N, 1, H, W) -> (N, 1) logits: the mean of those of `members` SqueezeNets.
 
-    attention: as theirs.
+    attention, stride: as theirs.
     """
 
     origin = SqueezeNet.origin
 
-    def __init__(self, members: int = 3, attention: float = 0.0) -> None:
+    def __init__(
+        self, members: int = 3, attention: float = 0.0, stride: int = 16
+    ) -> None:
         super().__init__()
-        seated = [SqueezeNet(attention=attention) for _ in range(members)]
+        kind = {"attention": attention, "stride": stride}
+        seated = [SqueezeNet(**kind) for _ in range(members)]
+        self.stride = stride
         self.channels = members * SqueezeNet.channels
         self.features = Panel(member.features for member in seated)
         self.head = nn.Sequential(

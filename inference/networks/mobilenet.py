@@ -21,7 +21,7 @@ class MobileNet(nn.Module):
     dropout: share of the mixed features dropped in training.
     """
 
-    origin = 0.0
+    origin, stride = 0.0, 16
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ class ResNet18(nn.Module):
     dropout: share of the pooled features dropped in training.
     """
 
-    origin = 0.0
+    origin, stride = 0.0, 16
 
     def __init__(self, width: int = 64, dropout: float = 0.0) -> None:
         super().__init__()

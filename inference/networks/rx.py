@@ -32,7 +32,7 @@ class Rx(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = widths[-1]
-        self.origin = _origin(len(widths), pool_every)
+        self.origin, self.stride = _cells(len(widths), pool_every)
         pools = [(i + 1) % pool_every == 0 for i in range(len(widths))]
         self.features = nn.Sequential(
             *map(_block, (1, *widths), widths, pools, [batch_norm] * len(widths))
@@ -67,12 +67,13 @@ def _dense(before: int, after: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
 
 
-def _origin(blocks: int, pool_every: int) -> float:
-    """The pixel at the centre of what cell 0 sees: each unpadded convolution
-    shifts it by one cell of its grid, each pooling by half a cell."""
+def _cells(blocks: int, pool_every: int) -> tuple[float, int]:
+    """The pixel at the centre of what cell 0 sees, and the pixels from there to the
+    next: each unpadded convolution shifts it by one cell of its grid, each pooling by
+    half a cell."""
     origin, stride = 0.0, 1
     for i in range(blocks):
         origin += stride
         if (i + 1) % pool_every == 0:
             origin, stride = origin + stride / 2, 2 * stride
-    return origin
+    return origin, stride

@@ -28,19 +28,27 @@ class SqueezeNet(nn.Module):
 
     dropout: share of the pooled features dropped in training. attention: how much
     of what is pooled comes from where the network suspects a fracture, [0, 1].
+    stride: of the map of features, 16 or 8. At 8 the last pooling skips no cell and
+    the kernels behind it reach as far as before (Yu and Koltun 2016, arXiv:1511.07122),
+    so that published weights mean the same and the map says more finely where.
     """
 
     channels = 2 * FIRES[-1][-1][1]
     origin = 0.0
 
-    def __init__(self, dropout: float = 0.0, attention: float = 0.0) -> None:
+    def __init__(
+        self, dropout: float = 0.0, attention: float = 0.0, stride: int = 16
+    ) -> None:
         super().__init__()
+        if stride not in (8, 16):
+            raise ValueError(f"SqueezeNet has features at stride 8 or 16, not {stride}")
+        self.stride = stride
         self.features = nn.Sequential(
             nn.Conv2d(1, 96, 7, stride=2, padding=3),
             nn.ReLU(),
             *_stage(96, FIRES[0]),
             *_stage(256, FIRES[1]),
-            *_stage(512, FIRES[2]),
+            *_stage(512, FIRES[2], reach=16 // stride),
             *([Attention(self.channels, attention)] if attention else []),
         )
         self.head = nn.Sequential(
@@ -63,23 +71,29 @@ class SqueezeNet(nn.Module):
 
 
 class Fire(nn.Module):
-    """(N, before, H, W) -> (N, 2 half, H, W) through `squeezed` channels."""
+    """(N, before, H, W) -> (N, 2 half, H, W) through `squeezed` channels.
 
-    def __init__(self, before: int, squeezed: int, half: int) -> None:
+    reach: how many cells the wide half's kernel looks aside.
+    """
+
+    def __init__(self, before: int, squeezed: int, half: int, reach: int = 1) -> None:
         super().__init__()
         self.squeeze = nn.Sequential(nn.Conv2d(before, squeezed, 1), nn.ReLU())
         self.narrow = nn.Sequential(nn.Conv2d(squeezed, half, 1), nn.ReLU())
-        self.wide = nn.Sequential(nn.Conv2d(squeezed, half, 3, padding=1), nn.ReLU())
+        wide = nn.Conv2d(squeezed, half, 3, padding=reach, dilation=reach)
+        self.wide = nn.Sequential(wide, nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x)
         return torch.cat([self.narrow(x), self.wide(x)], 1)
 
 
-def _stage(before: int, fires: Sequence[tuple[int, int]]) -> list[nn.Module]:
+def _stage(
+    before: int, fires: Sequence[tuple[int, int]], reach: int = 1
+) -> list[nn.Module]:
     inputs = (before, *(2 * half for _, half in fires))
-    modules = [Fire(n, *fire) for n, fire in zip(inputs, fires, strict=False)]
-    return [nn.MaxPool2d(3, stride=2, padding=1), *modules]
+    modules = [Fire(n, *fire, reach) for n, fire in zip(inputs, fires, strict=False)]
+    return [nn.MaxPool2d(3, stride=2 // reach, padding=1), *modules]
 
 
 def imagenet(

@@ -46,7 +46,7 @@ class TestEveryNetwork:
         seen = torch.autograd.grad(looked, image)[0].sum((0, 1)).abs()
         seen /= seen.sum()
         centre = seen.sum(1) @ torch.arange(512.0), seen.sum(0) @ torch.arange(341.0)
-        expected = network.origin + 16 * row, network.origin + 16 * column
+        expected = [network.origin + network.stride * cell for cell in (row, column)]
         assert centre == pytest.approx(expected, abs=5)
 
     def test_learns_in_one_step(self, network):

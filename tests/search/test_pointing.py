@@ -19,7 +19,7 @@ SPEC = Spec("bright", Arch("rx"), RECIPE, "alo", threshold=0.5)
 class Brightness(nn.Module):
     """The more light, the more fracture: every map is the picture itself."""
 
-    origin, channels = 8.0, 1
+    origin, stride, channels = 8.0, 16, 1
 
     def __init__(self) -> None:
         super().__init__()

@@ -35,6 +35,12 @@ def test_the_origin_of_the_cells_is_the_networks():
     assert targets(box, (4, 4), 14.0).nonzero().tolist() == [[0, 0, 1, 1]]
 
 
+def test_finer_cells_lie_closer():
+    box = [np.array([[30, 30, 31, 31]], np.float32)]
+    found = targets(box, (8, 8), 0.0, stride=8).nonzero()
+    assert found.tolist() == [[0, 0, 4, 4]]
+
+
 def test_marked_fractures_are_part_of_what_is_learned():
     batch = Batch(
         np.random.default_rng(0).random((4, 1, 96, 64), np.float32),

@@ -13,7 +13,7 @@ from search.trainee import Plan, Stage
 from search.unite import unite
 from tests.search.test_run import RECIPE, folder_of_phantoms
 
-ARCH = Arch("squeezenet", (("attention", 0.5), ("dropout", 0.3)))
+ARCH = Arch("squeezenet", (("attention", 0.5), ("dropout", 0.3), ("stride", 8)))
 PLAN = Plan(ARCH, (Stage(1, 1.0, True, 1e-4),), RECIPE, batch=8)
 
 
@@ -36,7 +36,8 @@ def united(room, *names, images="phantoms"):
 def test_it_reads_as_its_members_do_on_average_and_names_them(room):
     verdict = united(room, "seed0", "seed1")
     spec = artifact.load_spec(room / "board", verdict.digest)
-    assert spec.arch == Arch("committee", (("attention", 0.5), ("members", 2)))
+    options = (("attention", 0.5), ("members", 2), ("stride", 8))
+    assert spec.arch == Arch("committee", options)
     views = torch.randn(4, 1, RECIPE.height, RECIPE.width)
     one, two, board = (
         artifact.load_network(room / name)(views)

@@ -36,6 +36,25 @@ def test_every_feature_weight_has_its_published_one(published):
     assert all(found[name].shape == wanted[name].shape for name in found)
 
 
+def test_a_finer_map_holds_the_coarser_one(published):
+    """The published weights mean the same at stride 8: every other cell is equal."""
+    coarse, fine = SqueezeNet().eval(), SqueezeNet(stride=8).eval()
+    for network in coarse, fine:
+        weights = {**network.state_dict(), **imagenet(published, MEAN, STD)}
+        network.load_state_dict(weights)
+    grey = torch.rand(1, 1, 128, 96)
+    with torch.no_grad():
+        few, many = coarse.features(grey), fine.features(grey)
+    assert many.shape[-2:] == (16, 12)
+    assert few.std() > 0
+    assert torch.allclose(many[..., ::2, ::2], few, atol=1e-4, rtol=1e-4)
+
+
+def test_another_stride_is_refused():
+    with pytest.raises(ValueError, match="at stride 8 or 16, not 4"):
+        SqueezeNet(stride=4)
+
+
 def test_grey_gives_what_three_equal_channels_gave(published):
     network = SqueezeNet().eval()
     network.load_state_dict({**network.state_dict(), **imagenet(published, MEAN, STD)})
