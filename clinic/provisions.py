@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from clinic import learning, store
 from clinic.models import Job, Trial
@@ -34,6 +35,22 @@ class Put:
 
     def __str__(self) -> str:
         return f"{self.bytes / 1e6:.1f} MB in the artifact store ({self.seconds:.1f} s)"
+
+
+def rehearse(terms: Terms, begin: Callable[[Put], Job]) -> None:
+    """ValidationError for whatever a start would refuse: it is begun, and undone, and
+    nothing is put. What a file turns into between the two is not known."""
+    wanted = terms.digest, terms.supernet_digest, terms.patches_digest
+    try:
+        if terms.images:
+            members(Path(terms.images))
+        for digest in filter(None, wanted):
+            store.size(digest)  # does the store answer?
+    except (OSError, ValueError, StoreUnavailable) as error:
+        raise ValidationError(str(error)) from error
+    with transaction.atomic():
+        begin(Put(terms))
+        transaction.set_rollback(True)
 
 
 def put(terms: Terms) -> Put:

@@ -1,12 +1,12 @@
 """From what was asked of a search to its terms, its price and its start."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from clinic import learning, materials, provisions, search, terms
 from clinic.models import Job
@@ -33,12 +33,11 @@ def estimate(
     asked: Mapping[str, object], table: Mapping[str, object] | None = None
 ) -> Estimate:
     """What it may cost one worker, before it is started. ValidationError for whatever
-    `start` would refuse: it is begun, and undone."""
+    `start` would refuse."""
     agreed = settled(asked)
     cost = _estimate(agreed, asked)
-    with transaction.atomic():
-        _begin(Put(agreed), asked, cost, table=table)
-        transaction.set_rollback(True)
+    begin = partial(_begin, asked=asked, cost=cost, table=table)
+    provisions.rehearse(agreed, begin)
     return cost
 
 
@@ -51,14 +50,16 @@ def start(
     """table: an uploaded one, in place of a stored one."""
     agreed = settled(asked)
     cost = _estimate(agreed, asked)
-    return _begin(provisions.put(agreed), asked, cost, by=by, table=table)
+    begin = partial(_begin, asked=asked, cost=cost, table=table, by=by)
+    provisions.rehearse(agreed, begin)
+    return begin(provisions.put(agreed))
 
 
 def _begin(
     found: Put,
+    *,
     asked: Mapping[str, object],
     cost: Estimate,
-    *,
     table: Mapping[str, object] | None,
     by: AbstractBaseUser | None = None,
 ) -> Job:

@@ -70,6 +70,17 @@ def test_what_cannot_be_put_is_refused_in_words(images, supernet, tmp_path):
         provisions.put(terms_of(images))
 
 
+def test_a_picture_outside_the_folder_is_refused_before_anything_begins(
+    images, tmp_path
+):
+    folder = shutil.copytree(images, tmp_path / "inner")
+    table = folder / "examples.csv"
+    table.write_text(table.read_text().replace("0.png", "../0.png", 1))
+    (folder / "0.png").rename(tmp_path / "0.png")
+    with pytest.raises(ValidationError, match="lies outside of inner"):
+        provisions.rehearse(terms_of(folder), lambda found: pytest.fail("begun"))
+
+
 def test_removed_with_the_leavings_unless_another_search_needs_it(
     images, supernet, administrator
 ):

@@ -4,6 +4,7 @@ The workers of the queue `search` do the work; `manage.py watch` rings for them.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -58,7 +59,9 @@ class Command(BaseCommand):
         start.add_argument("--supernet", type=Path, help="else random weights")
         start.add_argument("--parent", default="", help="a model; else that in service")
         start.add_argument("--size", nargs=2, type=int, metavar=("H", "W"))
-        start.add_argument("--dry-run", action="store_true", help="only what it costs")
+        start.add_argument(
+            "--dry-run", action="store_true", help="only what it costs, or why not"
+        )
         start.add_argument("--trials", type=int, help=f"{TRIALS}, unless --hours")
         words = "of work; no candidate is begun after"
         start.add_argument("--hours", type=float, metavar="H", help=words)
@@ -89,15 +92,10 @@ class Command(BaseCommand):
             **{name: asked[name] for name in ("hours", "workers", "finals")},
         }
         cost = terms.estimate(agreed, **same)
-        self.stdout.write(_told(agreed, cost, same))
-        if dry_run:
-            return
-        found = provisions.put(agreed)
-        self.stdout.write(f"{found}.")
-        started = search.start(
+        begin = partial(
+            _begun,
             **same,
             fits=cost.fits,
-            pack=found.pack,
             parent=parent,
             by=None,
             strategy=asked["strategy"],
@@ -105,9 +103,15 @@ class Command(BaseCommand):
             objectives=len(agreed.objective),
             most={c: v for c in COSTS if (v := asked[f"most_{c}"]) is not None},
             latency=table,
-            evaluation=found.terms.to_json(),
             verdicts=verdicts,
         )
+        provisions.rehearse(agreed, begin)
+        self.stdout.write(_told(agreed, cost, same))
+        if dry_run:
+            return
+        found = provisions.put(agreed)
+        self.stdout.write(f"{found}.")
+        started = begin(found)
         self.stdout.write(f"Search {started.pk} waits for its workers.")
 
     def status(self, *, pk: int | None, **_: object) -> None:
@@ -129,6 +133,10 @@ class Command(BaseCommand):
         from clinic import search_report  # draws, which takes a second to load
 
         self.stdout.write(str(search_report.write(_found(pk), to)))
+
+
+def _begun(found: provisions.Put, **asked: object) -> Job:
+    return search.start(evaluation=found.terms.to_json(), pack=found.pack, **asked)
 
 
 def _told(agreed: terms.Terms, cost: terms.Estimate, asked: dict) -> str:

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from clinic import registry
-from clinic.models import Job
+from clinic import registry, store
+from clinic.models import AuditEvent, Job
 from search.hardware import every_piece
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import draw
@@ -54,9 +54,12 @@ def test_a_search_is_started_shown_stopped_and_resumed(parent, images):
         say("report", job.pk)
 
 
-def test_costs_are_told_without_starting(parent, images):
-    assert "candidates" in start(images, "--dry-run")
-    assert not Job.objects.exists()
+def test_costs_are_told_without_starting(parent, images, tmp_path):
+    before = AuditEvent.objects.count()
+    told = start(images, "--dry-run")
+    assert "candidates" in told and told.count("\n") == 1
+    assert not Job.objects.exists() and AuditEvent.objects.count() == before
+    assert not list((tmp_path / "store").rglob("*"))  # nothing was put
 
 
 def test_limits_keep_out_what_is_too_large(parent, images):
@@ -68,6 +71,9 @@ def test_limits_keep_out_what_is_too_large(parent, images):
     ("more", "words"),
     [
         (["--trials", 0], "budget: from 1"),
+        (["--workers", 0], "workers: from 1"),
+        (["--finals", 11], "finals: from 0"),
+        (["--seed", -1], "seed: from 0"),
         (["--objective", "auroc", "madds"], "follows one objective only"),
         (["--most-parameters", 1], "No candidate keeps within"),
         (["--most-latency", 10], "No limit is known by the name latency"),
@@ -80,9 +86,24 @@ def test_limits_keep_out_what_is_too_large(parent, images):
         (["--size", 96, 5], "size: "),
     ],
 )
-def test_nonsense_is_refused_in_words(parent, images, more, words):
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["start", "dry"])
+def test_nonsense_is_refused_in_words(parent, images, tmp_path, dry, more, words):
     with pytest.raises(CommandError, match=words):
-        start(images, *more)
+        start(images, *more, *dry)
+    assert not Job.objects.exists()
+    assert not list((tmp_path / "store").rglob("*"))  # nothing stays of it
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["start", "dry"])
+def test_a_store_that_is_away_is_said_before_anything_begins(
+    parent, images, monkeypatch, dry
+):
+    def away(digest):
+        raise store.StoreUnavailable("The artifact store does not answer.")
+
+    monkeypatch.setattr(store, "size", away)
+    with pytest.raises(CommandError, match="does not answer"):
+        start(images, *dry)
     assert not Job.objects.exists()
 
 
