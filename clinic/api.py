@@ -153,6 +153,24 @@ def rollback(request: Request, pk: int) -> HttpResponse:
     return _decided(request, pk, registry.rollback)
 
 
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=Decision, responses=DECIDED)
+@api_view(["POST"])
+def shadow(request: Request, pk: int) -> HttpResponse:
+    """Have it read live studies, seen by no radiologist; there is one shadow."""
+    return _decided(request, pk, registry.shadow)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=Decision, responses=DECIDED)
+@api_view(["POST"])
+def retire(request: Request, pk: int) -> HttpResponse:
+    """Take a candidate, or the shadow, out of the running."""
+    return _decided(request, pk, registry.retire)
+
+
 def _decided(
     request: Request, pk: int, verb: Callable[..., ModelVersion]
 ) -> HttpResponse:

@@ -85,12 +85,14 @@ def _flat(errors: object) -> Iterator[object]:
 
 
 class TrialSerializer(serializers.ModelSerializer):
-    """values: one an objective, higher is better."""
+    """values: one an objective, higher is better. tries: attempts since it last came
+    further; kept: how far that was, [0, 1]."""
 
     class Meta:
         model = Trial
         fields = ("number", "stage", "state", "reason", "architecture", "values")
-        fields += ("measured", "attempts", "machine", "done", "seconds", "ended")
+        fields += ("measured", "attempts", "tries", "machine", "done", "kept")
+        fields += ("seconds", "ended")
 
 
 class SearchSerializer(serializers.ModelSerializer):

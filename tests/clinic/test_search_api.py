@@ -44,6 +44,14 @@ def test_a_search_tells_its_trials(steward, job):
     assert (told["state"], told["done"]) == ("running", 1)
     assert told["trials"][0]["values"] == [0.75]
     assert told["trials"][1]["state"] == "queued"
+    beating = trials.claim(pk=job.trials.get(number=1).pk)
+    trials.claim(pk=job.trials.get(number=2).pk)
+    trials.beat(trial=beating, done=0.5, kept=0.4)
+    _, second, third = steward.get(f"/api/searches/{job.pk}/").json()["trials"]
+    assert [(t["attempts"], t["tries"], t["kept"]) for t in (second, third)] == [
+        (1, 0, 0.4),
+        (1, 1, 0.0),
+    ]
     assert told["seconds_left"] == 0
 
 
@@ -118,7 +126,9 @@ def test_the_schema_knows_every_address_below_api(schema):
         "/api/models/",
         "/api/models/{id}/",
         "/api/models/{id}/promote/",
+        "/api/models/{id}/retire/",
         "/api/models/{id}/rollback/",
+        "/api/models/{id}/shadow/",
         "/api/searches/",
         "/api/searches/estimate/",
         "/api/searches/{id}/",

@@ -192,7 +192,37 @@ def test_a_script_promotes_through_the_gate_and_rolls_back(
     ]
 
 
-@pytest.mark.parametrize("verb", ["promote", "rollback"])
+def test_a_script_puts_one_into_the_shadow_and_retires_it(
+    steward, administrator, worse, fresh, serving
+):
+    answer = post(steward, worse, "shadow", reason="See how it does.")
+    assert (answer.status_code, answer.json()["stage"]) == (200, "shadow")
+    answer = post(steward, worse, "retire", reason="Not well.")
+    assert (answer.status_code, stage(worse)) == (200, "retired")
+    for verb, words in (("shadow", "reads every study"), ("retire", "promoted")):
+        refused = post(steward, serving, verb, reason="Hm.")
+        assert (refused.status_code, stage(serving)) == (422, "active")
+        assert words in refused.json()["detail"][0]
+    told = AuditEvent.objects.filter(actor=administrator).order_by("pk")
+    assert [(e.action, e.detail["reason"]) for e in told] == [
+        ("model.shadowed", "See how it does."),
+        ("model.retired", "Not well."),
+    ]
+
+
+DECISIONS = ["promote", "shadow", "retire", "rollback"]
+
+
+@pytest.mark.parametrize("verb", DECISIONS)
+def test_only_administrators_decide_of_models(client, radiologist, fresh, verb):
+    client.force_login(radiologist)
+    assert post(client, fresh, verb, reason="Quicker.").status_code == 403
+    client.logout()
+    assert post(client, fresh, verb, reason="Quicker.").status_code in (401, 403)
+    assert stage(fresh) == "candidate"
+
+
+@pytest.mark.parametrize("verb", DECISIONS)
 @pytest.mark.parametrize("said", [{}, {"reason": " "}, {"reason": None}])
 def test_a_script_has_to_say_why(steward, fresh, serving, verb, said):
     refused = post(steward, fresh, verb, **said)
@@ -201,10 +231,11 @@ def test_a_script_has_to_say_why(steward, fresh, serving, verb, said):
     assert (stage(fresh), stage(serving)) == ("candidate", "active")
 
 
-def test_a_session_alone_promotes_nothing(client, administrator, fresh, serving):
+@pytest.mark.parametrize("verb", DECISIONS)
+def test_a_session_alone_decides_nothing(client, administrator, fresh, serving, verb):
     client.handler.enforce_csrf_checks = True
     client.force_login(administrator)
-    assert post(client, fresh, "promote", reason="Quicker.").status_code == 403
+    assert post(client, fresh, verb, reason="Quicker.").status_code == 403
     assert stage(fresh) == "candidate"
 
 
