@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from clinic import audit, heartbeat, learning, tags
+from clinic import audit, heartbeat, learning, search, tags
 from clinic.claims import lease
 from clinic.models import Job, ModelVersion
 from clinic.pacs import PacsUnavailable
@@ -175,7 +175,7 @@ def cancel(*, job: Job, by: AbstractBaseUser) -> Job:
 @transaction.atomic
 def resume(*, job: Job, by: AbstractBaseUser) -> Job:
     """Have a paused, cancelled or failed job go on where it was; a training, from its
-    last whole epoch."""
+    last whole epoch; a search, with those of its trials whose workers died."""
     job = Job.objects.select_for_update().get(pk=job.pk)
     if job.state not in (State.PAUSED, State.CANCELLED, State.FAILED):
         raise ValidationError(
@@ -184,8 +184,11 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
         )
     if job.cleared:
         raise ValidationError("Its files were removed: start a new job.")
-    if job.kind == Job.Kind.SEARCH and not job.trials.exclude(state="failed").exists():
-        raise ValidationError("None of its candidates could be trained: start anew.")
+    if job.kind == Job.Kind.SEARCH:
+        search.retry(job=job, by=by)
+        if not job.trials.exclude(state="failed").exists():
+            words = "None of its candidates could be trained: start anew."
+            raise ValidationError(words)
     job.attempts, job.reason, job.due_at = 0, "", timezone.now()
     job.ended = None
     _release(job, State.QUEUED)

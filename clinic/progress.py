@@ -37,6 +37,7 @@ TOLD = {  # of an audit event: its sentence
     "trial.claimed": "trial {trial} begun, attempt {attempt}, on {machine}",
     "trial.done": "trial {trial} done: {values}",
     "trial.set_aside": "trial {trial} set aside: {reason}",
+    "trial.retried": "trial {trial}, which had broken off, gets another chance",
 }
 
 

@@ -23,6 +23,7 @@ from search.strategies import STRATEGIES, Exhausted, Limit, Strategy
 
 Stage, State = Trial.Stage, Trial.State
 OPEN = (State.QUEUED, State.RUNNING)
+BROKE_OFF = "The training broke off"  # begins the reason where no worker lived to say
 LATE = "The hours of the search were over before it was begun."
 
 
@@ -114,6 +115,27 @@ def proceed(*, trial: Trial) -> None:
         job.reason = "No candidate could be trained; the trials say why."
         audit.record("search.failed", job, reason=job.reason)
     job.save(update_fields=["done", "state", "reason", "ended"])
+
+
+def retry(*, job: Job, by: AbstractBaseUser | None) -> None:
+    """Give those another chance whose workers died: a person who resumes may have
+    mended what killed them. What failed of itself stays set aside. Within the
+    transaction that resumes the search.
+
+    Nothing would come of a candidate once the best were chosen or the hours are over.
+    """
+    found = job.trials.filter(state=State.FAILED, reason__startswith=BROKE_OFF)
+    if job.trials.filter(stage=Stage.FINAL).exists() or not _left(job, 0):
+        found = found.filter(stage=Stage.FINAL)
+    for trial in found.order_by("number"):
+        trial.state, trial.reason, trial.ended = State.QUEUED, "", None
+        trial.tries, trial.done, trial.kept = 0, 0.0, 0.0
+        trial.due_at = timezone.now()
+        trial.save()
+        # The strategy goes on as if it waited for the answer still.
+        job.asked = [e for e in job.asked if e != ["tell", trial.number, None]]
+        audit.record("trial.retried", job, by, trial=trial.number)
+    job.done = job.trials.exclude(state__in=OPEN).count()
 
 
 def strategy_of(job: Job) -> Strategy:

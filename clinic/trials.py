@@ -85,7 +85,7 @@ def _claim(pk: int) -> Trial | None:
     if trial is None or not Trial.objects.due().filter(pk=pk).exists():
         return None
     if trial.tries >= TRIES:
-        words = f"The training broke off {trial.tries} times and came no further."
+        words = f"{search.BROKE_OFF} {trial.tries} times and came no further."
         _set_aside(trial, words)
         return None
     if search.is_late(trial):

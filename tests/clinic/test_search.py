@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from clinic import audit, jobs, search, trials
+from clinic import audit, jobs, progress, search, trials
 from clinic.claims import lease
 from clinic.models import AuditEvent, Job, Trial
 from clinic.trials import Outcome
@@ -267,6 +267,87 @@ def test_cancelled_and_resumed_it_goes_on_where_it_was(administrator, letters):
     assert again.attempts == 1
     job.refresh_from_db()
     assert (job.state, job.asked) == ("running", before)
+
+
+def die(pk):
+    """Killed as often as it is tried, by whatever asks nobody."""
+    for _ in range(trials.TRIES):
+        assert trials.claim(pk=pk)
+        Trial.objects.filter(pk=pk).update(lease_until="2001-01-01T00:00:00Z")
+    trials.sweep()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_resumed_who_was_killed_gets_another_chance_and_who_failed_does_not(
+    administrator, letters, name
+):
+    job = make(administrator, strategy=name)
+    killed, poisoned = waiting(job)
+    die(killed.pk)
+    for _ in range(trials.TRIES):
+        Trial.objects.update(due_at="2001-01-01T00:00:00Z")
+        trials.fail(trial=trials.claim(pk=poisoned.pk), reason="Not a number.")
+    job.refresh_from_db()
+    assert [e[1:] for e in job.asked if e[0] == "tell"] == [[0, None], [1, None]]
+    search.pause(job=job, by=administrator)
+    jobs.resume(job=job, by=administrator)
+    killed.refresh_from_db()
+    poisoned.refresh_from_db()
+    assert (killed.state, killed.reason, killed.tries) == ("queued", "", 0)
+    assert (killed.ended, killed.attempts) == (None, 2)
+    assert (poisoned.state, poisoned.reason) == ("failed", "Not a number.")
+    job.refresh_from_db()
+    assert (job.done, job.state) == (1, "queued")
+    assert [e[1:] for e in job.asked if e[0] == "tell"] == [[1, None]]
+    end(killed, letters)
+    while waiting(job):
+        end(waiting(job)[0], letters)
+    job.refresh_from_db()
+    told = [e[1] for e in job.asked if e[0] == "tell"]
+    assert sorted(told) == list(range(job.parameters["budget"]))
+    lines = progress.log(job).splitlines()
+    assert sum("trial 0, which had broken off, gets another" in li for li in lines) == 1
+    assert not any("trial 1, which" in line for line in lines)
+
+
+def test_what_is_killed_again_is_set_aside_again(administrator):
+    job = make(administrator)
+    killed = waiting(job)[0]
+    for _ in range(2):
+        die(killed.pk)
+        killed.refresh_from_db()
+        assert killed.state == "failed"
+        search.pause(job=job, by=administrator)
+        jobs.resume(job=job, by=administrator)
+    assert Trial.objects.get(pk=killed.pk).attempts == 2 * trials.TRIES
+
+
+def test_a_search_of_which_all_were_killed_can_be_resumed(administrator, letters):
+    job = make(administrator, budget=1, workers=1, finals=0)
+    die(job.trials.get().pk)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    jobs.resume(job=job, by=administrator)
+    end(job.trials.get(), letters)
+    assert search.is_over(job)
+
+
+def test_once_the_best_were_chosen_only_one_of_them_gets_another_chance(
+    administrator, letters
+):
+    job = make(administrator, budget=3, workers=1, finals=1)
+    die(waiting(job)[0].pk)
+    for _ in range(2):
+        end(waiting(job)[0], letters)
+    (final,) = waiting(job)
+    assert final.stage == "final"
+    die(final.pk)
+    Job.objects.update(state="failed", reason="No room on the disk.")
+    before = Job.objects.get().asked
+    jobs.resume(job=Job.objects.get(), by=administrator)
+    assert numbers(waiting(job)) == [final.number]
+    assert Job.objects.get().asked == before
+    assert job.trials.get(number=0).state == "failed"
 
 
 def test_paused_it_begins_nothing_and_what_runs_comes_to_its_end(
