@@ -1,7 +1,7 @@
 """One network in training: what it learns from a batch, and its checkpoint."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,6 +21,7 @@ from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
 from search.samples import Batch
+from search.targets import targets
 
 CHECKPOINT = "checkpoint.safetensors"
 BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
@@ -263,28 +264,6 @@ class Pair(nn.ModuleList):
         features = network.features[:-1](images)
         marks = self.attention.marks(features)
         return network.head(self.attention.weighted(features, marks))[:, 0], marks
-
-
-def targets(
-    boxes: Sequence[np.ndarray],
-    shape: tuple[int, int],
-    origin: float,
-    stride: int = 16,
-) -> Tensor:
-    """Which cells of a map lie in a box or touch it, (N, 1, h, w).
-
-    boxes: (k, 4) left, top, right, bottom in pixels. origin: pixel at the middle
-    of cell (0, 0), stride: pixels from one to the next; as networks tell them.
-    """
-    rows, columns = (origin + stride * np.arange(side) for side in shape)
-    cells = np.zeros((len(boxes), 1, *shape), np.float32)
-    reach = stride / 2
-    for cell, found in zip(cells, boxes, strict=True):
-        for left, top, right, bottom in found:
-            down = (rows >= top - reach) & (rows <= bottom + reach)
-            across = (columns >= left - reach) & (columns <= right + reach)
-            cell[0] += np.outer(down, across)
-    return torch.from_numpy(cells.clip(max=1))
 
 
 def as_input(pixels: np.ndarray, recipe: Recipe) -> Tensor:
