@@ -192,6 +192,7 @@ def _pointing(card: Mapping[str, object]) -> Iterator[Fact]:
 def _making(card: Mapping[str, object]) -> Iterator[Fact]:
     yield "Data", _words(card, "data", "name")
     yield "Source", _words(card, "data", "source")
+    yield "Digest of the data", _words(card, "data", "digest")
     yield "Commit", _words(card, "commit")
     yield "Seed", _number(_at(card, "plan", "seed"), NOT_STATED)
     yield "Network", _words(card, "plan", "arch", "family")

@@ -60,8 +60,7 @@ def _curve(
 
 def _training(cards: list[tuple[str, Mapping[str, object]]]) -> Chart | None:
     lines: dict[str, Values] = {}
-    for by, card in cards:
-        epochs = list(_mappings(card.get("history")))
+    for by, epochs in _histories(cards):
         for key, words in (("auroc", "AUROC on validation"), ("loss", "loss")):
             values = [figure(epoch.get(key)) for epoch in epochs]
             if any(value is not None for value in values):
@@ -73,6 +72,19 @@ def _training(cards: list[tuple[str, Mapping[str, object]]]) -> Chart | None:
     number = list(range(1, len(padded) + 1))
     named = dict(zip(lines, columns))
     return Chart("training", "Training, epoch by epoch", "epoch", number, named)
+
+
+def _histories(
+    cards: list[tuple[str, Mapping[str, object]]],
+) -> Iterator[tuple[str, list[Mapping[str, object]]]]:
+    """The epochs of each card; a committee has those of its members, by their seed."""
+    for by, card in cards:
+        yield by, list(_mappings(card.get("history")))
+        seeds, told = card.get("members"), card.get("histories")
+        for digest, history in told.items() if isinstance(told, Mapping) else ():
+            seed = figure(seeds.get(digest)) if isinstance(seeds, Mapping) else None
+            who = str(digest)[:12] if seed is None else f"seed {seed}"
+            yield f", {who}{by}", list(_mappings(history))
 
 
 def _reliability(cards: list[tuple[str, Mapping[str, object]]]) -> Chart | None:

@@ -33,11 +33,12 @@ def unite(
     network = loaded(arch, seated([one.state_dict() for one in networks]))
     material, set_aside = prepared(parts, recipe, work)
     test, _ = prepare(parts.test, recipe, work)
+    digests = [artifact.digest(folder) for folder in members]
     facts |= {
         "set_aside": dict(set_aside),
-        "members": {
-            artifact.digest(folder): told["plan"]["seed"]
-            for folder, told in zip(members, cards, strict=True)
+        "members": {d: c["plan"]["seed"] for d, c in zip(digests, cards, strict=True)},
+        "histories": {
+            d: c.get("history", []) for d, c in zip(digests, cards, strict=True)
         },
         "plan": cards[0]["plan"],
         "start": cards[0]["start"],

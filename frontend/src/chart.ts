@@ -13,7 +13,7 @@ interface Drawn {
   data: (number | null)[][];
 }
 
-const COLOURS = ["#66c2d9", "#f2c66d", "#ff9a8d", "#8fd6a3"];
+const COLOURS = ["#66c2d9", "#f2c66d", "#ff9a8d", "#8fd6a3", "#c7a3f0", "#e3e3e3"];
 const QUIET = "#a3b3bf";
 const GRID = "#2f3b45";
 const HEIGHT = 260;

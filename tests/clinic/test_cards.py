@@ -68,6 +68,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
     version.card = {
         "intended_use": "To look at.",
         "commit": "abc123",
+        "data": {"digest": "da7a" * 16},
         "plan": {"seed": 0},
         "members": {"ab" * 32: 0, "cd" * 32: 2},
         "test": {"auroc": area, "cases": 217, "confusion": {"fn": 3}},
@@ -76,6 +77,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
     }
     found = told(version)
     assert found["Use", "Intended use"] == "To look at."
+    assert found["Making", "Digest of the data"] == "da7a" * 16
     assert found["Test part by image", "AUROC"] == "0.865 (0.800 – 0.910)"
     assert found["Test part by image", "False negatives"] == "3"
     assert found["Making", "Seed"] == "0"

@@ -63,6 +63,21 @@ def test_training_has_a_point_an_epoch(version, other):
     assert both.rows[1][-1] is None
 
 
+def test_a_committee_shows_how_each_of_its_members_was_trained(version, other):
+    told = [{"auroc": 0.5, "loss": 0.7}, {"auroc": 0.6, "loss": 0.6}]
+    other.card = {
+        "members": {"ab" * 32: 0, "cd" * 32: 7},
+        "histories": {"ab" * 32: told, "cd" * 32: told[:1], "ef" * 32: told[1:]},
+    }
+    chart = charts(other)["Training"]
+    assert [*chart.lines][::2] == [
+        f"AUROC on validation, {who}" for who in ("seed 0", "seed 7", "ef" * 6)
+    ]
+    assert chart.rows[1] == (2, 0.6, 0.6, None, None, None, None)
+    both = charts(version, other)["Training"]
+    assert f"loss, seed 7, other {other.brief}" in both.lines
+
+
 def test_reliability_is_seen_against_told_with_how_many_images(version):
     chart = charts(version)["Reliability"]
     assert chart.head == (
@@ -109,11 +124,12 @@ def test_a_card_without_them_says_so_of_each(version):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
-def test_shipped_cards_have_all_three_but_committees_no_training(version, path):
+def test_shipped_cards_have_all_three(version, path):
     version.card = card = json.loads(path.read_text())
     found = charts(version)
     if "members" in card:
-        assert found["Training"] is None
+        trained = max(map(len, card.get("histories", {}).values()), default=0)
+        assert len(found["Training"].rows if trained else ()) == trained
     else:
         assert len(found["Training"].rows) == len(card["history"])
     images = found["Reliability"].beside["images, test"]
@@ -128,4 +144,8 @@ ZERO = {"test": {"bins": [tenth(0, 1, 0.5), tenth(-3, 1, 0.5)]}}
 @pytest.mark.parametrize("odd", [*HOSTILE, *ODD, ZERO])
 def test_a_card_that_holds_anything_is_still_a_page(version, odd):
     version.card = dict.fromkeys(("history", "calibration", "coverage"), odd)
+    charts(version)
+    version.card = {"members": odd, "histories": {"ab": odd}}
+    charts(version)
+    version.card = {"members": {"ab": odd}, "histories": odd}
     charts(version)
