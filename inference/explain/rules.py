@@ -73,9 +73,7 @@ def box(
     among = z - _bias(layer) - _linear(layer, torch.ones_like(x[:1]), least)
     shares = _ratio(c * z, among)
     weights = torch.cat([layer.weight, least], dim=1)  # both sums in one pass
-    pixels, limits = _transposed(layer, x.repeat(1, 2, 1, 1), shares, weights).chunk(
-        2, dim=1
-    )
+    pixels, limits = _folded(layer, x, shares, weights).chunk(2, dim=1)
     return x * pixels - limits
 
 
@@ -113,7 +111,7 @@ def _silent(layer: nn.Conv2d, x: Tensor) -> Tensor:
 def _excited(layer: Weighted, x: Tensor) -> Tensor:
     """The sum of the contributions x w > 0 at every output."""
     excited = _linear(layer, x.clamp(min=0), layer.weight.clamp(min=0))
-    if (x < 0).any():
+    if x.amin() < 0:
         excited += _linear(layer, x.clamp(max=0), layer.weight.clamp(max=0))
     return excited
 
@@ -130,7 +128,7 @@ def _share(
 ) -> Tensor:
     """Hand `to_excited` to the contributions x w > 0, `to_inhibited` to the others."""
     shared = _both(layer, x, to_excited, to_inhibited)
-    if (x < 0).any():
+    if x.amin() < 0:
         swapped = _both(layer, x, to_inhibited, to_excited)
         shared = torch.where(x < 0, swapped, shared)
     return shared
@@ -157,6 +155,14 @@ def _transposed(layer: Weighted, x: Tensor, c: Tensor, weight: Tensor) -> Tensor
         return c @ weight
     geometry = layer.stride, layer.padding, layer.dilation, layer.groups
     return torch.nn.grad.conv2d_input(x.shape, weight, c, *geometry)
+
+
+def _folded(layer: nn.Conv2d, x: Tensor, c: Tensor, weight: Tensor) -> Tensor:
+    """As `_transposed`, for kernels of few channels, of which `torch` makes heavy
+    weather: (N, channels of weight, *those of x)."""
+    columns = weight.flatten(1).T @ c.flatten(2)
+    geometry = layer.dilation, layer.padding, layer.stride
+    return F.fold(columns, x.shape[2:], layer.kernel_size, *geometry)
 
 
 def _bias(layer: Weighted) -> Tensor:
