@@ -21,7 +21,7 @@ from clinic.terms import Terms, refuse_one_sided
 from clinic.training import OFTEN, Diary, comparison, frozen
 from clinic.trials import Outcome, Tell
 from inference.preprocess import Recipe
-from search import closeup, data, patches, supernet_file
+from search import closeup, data, patches, provenance, supernet_file
 from search.candidate import Task, Tried, attempt, of_patches
 from search.hardware import Table
 from search.parts import Parts, refuse_unmarked
@@ -37,12 +37,14 @@ CARRIED = ("space", "strategy", "budget", "hours", "most")
 
 @dataclass(frozen=True)
 class Ground:
-    """What all candidates of one search have in common."""
+    """What all candidates of one search have in common. behind: what a card says of
+    whom their supernet has met."""
 
     images: Path
     parts: Parts
     set_aside: dict[str, int]
     task: Task
+    behind: dict[str, object]
 
 
 def evaluate(trial: Trial, tell: Tell) -> Outcome:
@@ -200,6 +202,7 @@ def _facts(best: Trial, ground: Ground) -> dict[str, object]:
         "set_aside": ground.set_aside,
         "seconds": round(best.seconds),
         "start": Terms.of(job).supernet_digest,
+        **ground.behind,
         "search": {
             "job": job.pk,
             "seed": job.seed,
@@ -273,9 +276,10 @@ def _ground(job: Job, room: Path) -> Ground:
             material, set_aside = prepared(parts, recipe, work)
     seen = measured(recipe, material.everything)
     path, batch = provisions.supernet(job), terms.batch
-    supernet = supernet_file.load(path)[0] if path else None
+    supernet, source = supernet_file.load(path) if path else (None, {})
     task = Task(said["space"], material, seen, supernet, job.seed, batch, proposed)
-    return Ground(images, parts, dict(set_aside), task)
+    behind = provenance.behind_supernet(source)
+    return Ground(images, parts, dict(set_aside), task, behind)
 
 
 def _looks(terms: Terms) -> Recipe:

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 
 from django.conf import settings
@@ -38,6 +39,7 @@ def plan(
     What goes on from an artifact keeps that artifact's architecture. ValueError if
     the plan needs published weights and `start` does not name them.
     """
+    _refuse_nonsense(epochs, rate, seed, changes)
     chosen = replace(PLANS[network], seed=seed, **changes)
     if start is None and chosen.stages[0].frozen:
         raise ValueError(
@@ -53,6 +55,20 @@ def plan(
     goes_on = start is not None and start.suffix != ".npz"
     arch = artifact.load_spec(start).arch if goes_on else chosen.arch
     return replace(chosen, stages=stages, arch=arch)
+
+
+def _refuse_nonsense(
+    epochs: list[int] | None, rate: float | None, seed: int, changes: dict[str, object]
+) -> None:
+    """ValueError, in words, for numbers of which nothing can come."""
+    if epochs and (min(epochs) < 0 or not epochs[-1]):
+        raise ValueError("Epochs: 0 or more a stage, and at least 1 of the last.")
+    if rate is not None and not 0 < rate < inf:
+        raise ValueError(f"A learning rate is more than 0 and finite, not {rate}.")
+    if not 0 <= changes.get("invert", 0) <= 1:
+        raise ValueError("The share of inverted views lies between 0 and 1.")
+    if seed < 0 or changes.get("patience", 0) < 0:
+        raise ValueError("Seed and patience: 0 or more.")
 
 
 def train(

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from inference.artifact import Spec
+from inference.artifact import Spec, file_digest
 from inference.preprocess import Recipe
-from search import data, pointing
+from search import data, pointing, provenance
 from search.experiments import PUBLISHED, ROWS, UNLABELLED, Row
-from search.parts import OTHER_PARTS, Parts
+from search.parts import OTHER_PARTS, Parts, refuse_lacking
 from search.phantoms import phantoms
 from search.pretext import pretrained
 from search.run import calibrated, commit, folded, judge, loaded, measured, starting
@@ -33,6 +33,7 @@ EPOCHS = 3  # over all radiographs without their labels
 class Answers:
     """What one training says, side ("validation" or "test") by side.
 
+    data: digest of what it was trained and judged on, see search.provenance.
     images: their names. logits: of each image; mirrored: the mean of those of its
     views and of their mirror images. pointing: shares of the marked test images
     whose LRP peak hits, as in search.pointing; none where it was not asked.
@@ -41,6 +42,7 @@ class Answers:
     row: str
     seed: int
     plan: dict[str, object]
+    data: str
     commit: str
     minutes: float
     epochs: int
@@ -72,7 +74,13 @@ class Bench:
 
     @cached_property
     def parts(self) -> Parts:
-        return Parts.of(data.examples(self.images))
+        found = Parts.of(data.examples(self.images))
+        refuse_lacking(found, both=tuple(vars(found)))
+        return found
+
+    @cached_property
+    def origin(self) -> str:
+        return provenance.of_parts(self.parts)
 
     @property
     def kept(self) -> Path:
@@ -81,20 +89,21 @@ class Bench:
     def answers(self, name: str, seed: int) -> Answers:
         """Of one row and seed; it is trained unless it was."""
         path, row = self.kept / f"{name}-{seed}.json", self.rows[name]
+        known = {"plan": _told(replace(row.plan, seed=seed)), "data": self.origin}
         if path.exists():
-            found = Answers(**json.loads(path.read_text()))
-            if found.plan == _told(replace(row.plan, seed=seed)):
-                return found
+            said = json.loads(path.read_text())
+            if {what: said.get(what) for what in known} == known:
+                return Answers(**said)
         code = commit()
         plan, progress = self._trained(name, seed)
         answers = self._asked(plan, progress, row.pointed)
         found = Answers(
             row=name,
             seed=seed,
-            plan=_told(replace(row.plan, seed=seed)),
             commit=code,
             minutes=round(progress.seconds / 60, 1),
             epochs=len(progress.history),
+            **known,
             **answers,
         )
         path.write_text(json.dumps(asdict(found)))
@@ -113,8 +122,24 @@ class Bench:
             teacher = Teacher(loaded(theirs.arch, learnt.best), theirs.recipe)
         material = self._material(row, everything)
         start = self._start(row, plan, everything)
-        folder = self.kept / f"{name}-{seed}"
+        folder = self.kept / f"{name}-{seed}-{self._key(name, seed)}"
         return plan, fit(plan, material, folder, teacher, start)
+
+    def _key(self, name: str, seed: int) -> str:
+        """Of all that a row learns from, be it through another row."""
+        row = self.rows[name]
+        told = {
+            "data": self.origin,
+            "plan": _told(replace(row.plan, seed=seed)),
+            "phantoms": row.phantoms and WRISTS,
+            "by study": row.by_study,
+            "unlabelled": row.start == UNLABELLED and EPOCHS,
+            "published": row.start == PUBLISHED and file_digest(self.published),
+        }
+        others = {row.start, row.teacher} - {"", PUBLISHED, UNLABELLED}
+        told["others"] = {other: self._key(other, seed) for other in others}
+        told |= {"start": row.start, "teacher": row.teacher}
+        return provenance.key(told)
 
     def _views(self, side: str, recipe: Recipe) -> Samples:
         return prepare(getattr(self.parts, side), recipe, self.work)[0]

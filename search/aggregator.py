@@ -5,8 +5,6 @@ a network that reads single views already (see inference.networks.aggregator) an
 on from there by studies: each is drawn whole, and has one label.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,9 +18,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from inference import artifact
+from inference.artifact import file_digest
 from inference.networks import Arch, build
 from inference.networks.aggregator import Aggregator
 from inference.preprocess import Recipe
+from search import provenance
 from search.data import Example, balanced
 from search.evaluate import auroc
 from search.parts import OTHER_PARTS, Parts
@@ -105,9 +105,10 @@ def fit(
     }
     if course.frozen:
         for side, some in studies.items():
-            names = [e.image.name for e in getattr(parts, side)]
+            shown = [file_digest(e.image) for e in getattr(parts, side)]
             copies = course.copies if side == "training" else 1
-            path = work / f"{_digest([artifact.digest(start), names, copies])}.npy"
+            name = provenance.key(artifact.digest(start), shown, copies)
+            path = work / f"{name}.npy"
             count = len(some.views)
             sources[side] = kept(described(sources[side], count, copies, path))
     learn(taught, sources, course, seed)
@@ -244,7 +245,3 @@ def _logits(
     """Of studies, (S,), from the descriptions (N, D) of their views."""
     pooled = [network.seen(views[torch.from_numpy(some)]) for some in members]
     return network.judge(torch.cat(pooled))[:, 0]
-
-
-def _digest(name: object) -> str:
-    return hashlib.sha256(json.dumps(name).encode()).hexdigest()[:20]

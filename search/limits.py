@@ -14,7 +14,8 @@ def sentences(card: Mapping[str, object]) -> list[str]:
 
 
 def _origin(card: Mapping[str, object]) -> Iterator[str]:
-    name, patients = _at(card, "data", "name"), _at(card, "parts", "test", "patients")
+    name = _at(card, "calibrated_on", "name") or _at(card, "data", "name")
+    patients = _at(card, "parts", "test", "patients")
     if isinstance(name, str) and isinstance(patients, list):
         yield (
             f"Judged on {len(patients)} patients or groups of patients of {name} "

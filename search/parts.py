@@ -31,6 +31,23 @@ class Parts:
         return cls(training, ours(validation), ours(test))
 
 
+def refuse_lacking(
+    parts: Parts, *, some: Sequence[str] = (), both: Sequence[str] = ()
+) -> None:
+    """ValueError, in words, where nobody is on one of the sides `some`, or one of
+    `both` does not know both kinds."""
+    for side in (*both, *some):
+        found = {example.label for example in getattr(parts, side)}
+        lacking = "no radiograph" if not found else ""
+        if found and side in both and len(found) < 2:
+            lacking = f"no {'sound' if 1 in found else 'fractured'} radiograph"
+        if lacking:
+            raise ValueError(
+                f"The {side} part has {lacking}: patients are put on their sides by "
+                "chance, and more of them are needed."
+            )
+
+
 def refuse_unmarked(parts: Parts) -> None:
     """Patches, and AUFROC, need marked fractures on each side. ValueError, in words."""
     for side, found in vars(parts).items():

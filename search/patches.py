@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from inference import artifact, picture, preprocess
+from inference.artifact import file_digest
 from inference.preprocess import Recipe, View, geometry
 from inference.unreadable import UnreadableFrame
 from search import aufroc, proposals
@@ -253,7 +254,7 @@ def _key(
     steps = sorted(Path(preprocess.__file__).parent.glob("*.py"))
     mine = (picture.__file__, proposals.__file__, __file__)
     code = [path.read_text() for path in (*map(Path, mine), *steps)]
-    sizes = [(e.image.name, e.image.stat().st_size) for e in found]
+    pictures = [file_digest(e.image) for e in found]
     looks = asdict(recipe) | {"mean": 0, "std": 1}
-    text = json.dumps([looks, code, sizes, artifact.any_digest(source), most])
+    text = json.dumps([looks, code, pictures, artifact.any_digest(source), most])
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -15,9 +15,9 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.doubt import Limits
-from search import calibration, card, data, run
+from search import calibration, card, data, limits, provenance, run
 from search.card import Judged
-from search.parts import Parts, ours
+from search.parts import Parts, ours, refuse_lacking
 from search.run import Verdict
 from search.samples import prepare
 
@@ -32,25 +32,52 @@ def recalibrate(
     """Write the artifact of `folder` to `out`, calibrated on the folder `images`.
 
     uncertain: probabilities about which nothing is to be said. Prepared views are
-    kept in `work`. Whatever the card says of validation and test is measured anew.
+    kept in `work`. Whatever the card says of validation and test is measured anew;
+    whom the weights learnt from stays, and who chose the limits is added.
     """
     spec, known = artifact.load_spec(folder), artifact.load_card(folder)
     network = artifact.load_network(folder).to(memory_format=channels_last)
     parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, some=("training", "test"), both=("validation",))
     mine, _ = prepare(ours(parts.training), spec.recipe, work)
     validation, _ = prepare(parts.validation, spec.recipe, work)
     test, _ = prepare(parts.test, spec.recipe, work)
     chosen = run.judge(network, validation, parts.validation, spec.recipe)
     judged = run.judge(network, test, parts.test, spec.recipe)
-    limits = Limits(uncertain_from=uncertain[0], uncertain_to=uncertain[1])
-    spec = run.calibrated(replace(spec, limits=limits), chosen)
+    unsure = Limits(uncertain_from=uncertain[0], uncertain_to=uncertain[1])
+    spec = run.calibrated(replace(spec, limits=unsure), chosen)
     spec, familiar = calibration.cautious(network, spec, mine, validation)
-    facts = known | card.origin(spec.name, images, parts)
-    facts |= card.measured(network, spec, judged, _played(known, spec, judged))
+    facts = known | _origin(known, card.origin(spec.name, images, parts))
+    alike = _judged_on(known) == _judged_on(facts)
+    played = _played(known, spec, judged) if alike else None
+    facts |= card.measured(network, spec, judged, played)
     facts |= run.trust(spec, chosen, judged)
     facts["abstentions"] = calibration.abstentions(network, spec, familiar, test)
     digest = artifact.save(out, spec, network.state_dict(), facts, familiar)
     return Verdict(out, digest, run.assess(judged, spec))
+
+
+def _origin(
+    known: Mapping[str, object], made: Mapping[str, object]
+) -> dict[str, object]:
+    """What a card says of the data: whom the weights learnt from stays, whoever chose
+    the operating points. made: what it would say had they learnt from these."""
+    learnt, parts = known.get("data", {}), dict(made["parts"])
+    met = provenance.ancestry([known, made])
+    if learnt.get("digest") == made["data"]["digest"]:
+        kept = {"learnt_before": met} if "learnt_before" in known else {}
+        return dict(made) | {"calibrated_on": learnt} | kept
+    if "training" in (trained := known.get("parts", {})):
+        parts["training"] = trained["training"]
+    else:
+        del parts["training"]
+    told = {"data": learnt, "calibrated_on": made["data"], "parts": parts}
+    words = " ".join(limits.sentences(told))
+    return dict(made) | told | {"limits": words, "learnt_before": met}
+
+
+def _judged_on(told: Mapping[str, object]) -> object:
+    return told.get("calibrated_on") or told.get("data")
 
 
 def _played(

@@ -4,7 +4,6 @@ Three parts by patient: training, validation (chooses the epoch, the temperature
 the threshold) and test, which only the model that came out gets to see, once.
 """
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -12,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from inference.calibrate import probability
 from inference.networks import ARCHS, Arch, build
 from inference.networks.squeezenet import imagenet
 from inference.preprocess import Recipe
-from search import calibration, card, data, pointing
+from search import calibration, card, data, pointing, provenance
 from search.card import Judged
 from search.data import Example
 from search.evaluate import (
@@ -34,7 +34,7 @@ from search.evaluate import (
     specific_point,
     temperature,
 )
-from search.parts import OTHER_PARTS, Parts
+from search.parts import OTHER_PARTS, Parts, refuse_lacking
 from search.samples import Samples, prepare
 from search.together import fit
 from search.train import Material, Tell, predict
@@ -95,19 +95,25 @@ def run(
     learning, `start` has the weights (of the plan's architecture) to go on from.
     `start` may also be the file of SqueezeNet's published weights (.npz).
     Checkpoints and prepared views are kept in `work`: the same call goes on where
-    it was interrupted. tell: see search.train.
+    it was interrupted, one on other data, labels or weights begins its own. tell: see
+    search.train.
     """
     code = commit()
     parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, some=("test",), both=("training", "validation"))
     material, set_aside = prepared(parts, plan.recipe, work)
     plan = replace(plan, recipe=measured(plan.recipe, material.everything))
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = starting(start, plan.recipe) if start else None
-    progress = fit(plan, material, work / f"{name}-{plan.seed}", taught, weights, tell)
+    sources = {"teacher": _identity(teacher), "start": _identity(start)}
+    origin = provenance.key(provenance.of_parts(parts), plan.to_json(), sources)
+    folder = work / f"{name}-{plan.seed}-{origin}"
+    progress = fit(plan, material, folder, taught, weights, tell)
     facts = card.origin(name, images, parts) | {
         "set_aside": dict(set_aside),
         "plan": plan.to_json(),
-        **{"teacher": _identity(teacher), "start": _identity(start)},
+        **sources,
+        **_ancestry(teacher, start),
         "commit": code,
         "machine": machine(),
         "seconds": round(progress.seconds),
@@ -226,18 +232,25 @@ def loaded(arch: Arch, state: Mapping[str, Tensor]) -> nn.Module:
 
 def starting(start: Path, recipe: Recipe) -> dict[str, Tensor]:
     if start.suffix == ".npz":
-        with np.load(start) as published:  # refuses pickles
-            return imagenet(published, recipe.mean, recipe.std)
+        try:
+            with np.load(start) as published:  # refuses pickles
+                return imagenet(published, recipe.mean, recipe.std)
+        except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"{start.name} does not hold SqueezeNet's published weights: {error}"
+            ) from error
     return artifact.load_network(start).state_dict()
 
 
 def _identity(source: Path | None) -> str:
     """The digest of an artifact, or of the file of published weights."""
-    if source is None:
-        return ""
-    if source.is_file():
-        return hashlib.sha256(source.read_bytes()).hexdigest()
-    return artifact.digest(source)
+    return artifact.any_digest(source) if source else ""
+
+
+def _ancestry(*sources: Path | None) -> dict[str, object]:
+    """Published weights have met no patients."""
+    cards = [artifact.load_card(s) for s in sources if s and s.is_dir()]
+    return {"learnt_before": provenance.ancestry(cards)} if cards else {}
 
 
 def _teacher(folder: Path, recipe: Recipe) -> Teacher:

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from inference import picture, preprocess
+from inference.artifact import file_digest
 from inference.preprocess import Recipe
 from inference.unreadable import UnreadableFrame
 from search.data import Box, Example
@@ -225,7 +226,7 @@ def _write(path: Path, found: Sequence[Example], recipe: Recipe) -> None:
 def _key(found: Sequence[Example], recipe: Recipe) -> str:
     steps = sorted(Path(preprocess.__file__).parent.glob("*.py"))
     code = [path.read_text() for path in (Path(picture.__file__), *steps)]
-    sizes = [(e.image.name, e.image.stat().st_size) for e in found]
+    pictures = [file_digest(e.image) for e in found]
     looks = asdict(recipe) | {"mean": 0, "std": 1}  # views are not normalised yet
-    text = json.dumps([looks, code, sizes])
+    text = json.dumps([looks, code, pictures])
     return hashlib.sha256(text.encode()).hexdigest()[:20]

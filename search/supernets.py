@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from search import data
+from search import data, provenance
+from search.example import Example
 from search.parts import Parts
 from search.phantoms import phantoms
 from search.published_weights import supernet
@@ -56,11 +57,15 @@ def train(
         height, width = size
         recipe = replace(plan.recipe, width=width, height=height)
         plan = replace(plan, recipe=recipe)
-    samples = _gathered(plan, work, images, wrists)
+    taught = Parts.of(data.examples(images)).training if images else []
+    samples = _gathered(plan, work, taught, wrists)
     plan = replace(plan, recipe=measured(plan.recipe, samples))
-    pupil = shrink(plan, samples, work / f"supernet-{plan.space}-{plan.seed}", tell)
+    origin = provenance.key(provenance.of_examples(taught), wrists, plan.to_json())
+    folder = work / f"supernet-{plan.space}-{plan.seed}-{origin}"
+    pupil = shrink(plan, samples, folder, tell)
     source = {
         "images": images.name if images else None,
+        "patients": sorted({example.patient for example in taught}),
         "wrists": wrists,
         "views": len(samples),
         "plan": plan.to_json(),
@@ -93,11 +98,12 @@ def _lasting(plan: Plan, epochs: Sequence[int]) -> Plan:
     return replace(plan, phases=phases)
 
 
-def _gathered(plan: Plan, work: Path, images: Path | None, wrists: int) -> Samples:
+def _gathered(
+    plan: Plan, work: Path, taught: Sequence[Example], wrists: int
+) -> Samples:
     found = []
-    if images:
-        training = Parts.of(data.examples(images)).training
-        found.append(prepare(training, plan.recipe, work)[0])
+    if taught:
+        found.append(prepare(taught, plan.recipe, work)[0])
     if wrists:
         found.append(phantoms(wrists, plan.recipe))
     if not found:

@@ -100,7 +100,10 @@ def fit(
 def predict(
     network: nn.Module, samples: Samples, recipe: Recipe, batch: int = 32
 ) -> np.ndarray:
-    """Logits, float32 (N,), in the order of `samples`."""
+    """Logits, float32 (N,), in the order of `samples`. ValueError where there are
+    none: nothing can be said of nobody."""
+    if not len(samples):
+        raise ValueError("None of the radiographs to judge by could be read.")
     device = next((w.device for w in network.parameters()), CPU)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         logits = []

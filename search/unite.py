@@ -7,8 +7,8 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.networks import Arch
 from inference.networks.committee import seated
-from search import card, data
-from search.parts import Parts
+from search import card, data, provenance
+from search.parts import Parts, refuse_lacking
 from search.run import Verdict, commit, finished, loaded, machine, prepared
 from search.samples import prepare
 
@@ -24,6 +24,7 @@ def unite(
     specs = [artifact.load_spec(folder) for folder in members]
     cards = [artifact.load_card(folder) for folder in members]
     parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, some=("training", "test"), both=("validation",))
     facts = card.origin(name, images, parts)
     _refuse_strangers(members, specs, cards, facts["data"]["digest"])
     recipe = specs[0].recipe
@@ -40,8 +41,9 @@ def unite(
         "histories": {
             d: c.get("history", []) for d, c in zip(digests, cards, strict=True)
         },
+        "learnt_before": provenance.ancestry(cards),
         "plan": cards[0]["plan"],
-        "start": cards[0]["start"],
+        "start": cards[0].get("start", ""),
         "commit": commit(),
         "machine": machine(),
         "seconds": sum(told.get("seconds", 0) for told in cards),
@@ -58,14 +60,19 @@ def _refuse_strangers(
 ) -> None:
     seen = set()
     for folder, spec, told in zip(members, specs, cards, strict=True):
-        seed = told["plan"]["seed"]
+        try:
+            seed, learnt = told["plan"]["seed"], told["data"]["digest"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{folder}: its card does not say how it was trained, and on what"
+            ) from error
         if spec.arch.family != "squeezenet" or _kind(spec) != _kind(specs[0]):
             raise ValueError(
                 f"{folder}: a committee is made of SqueezeNets of one kind"
             )
         if spec.recipe != specs[0].recipe:
             raise ValueError(f"{folder} looks at other views than {members[0]}")
-        if told["data"]["digest"] != digest:
+        if learnt != digest:
             raise ValueError(f"{folder} was trained on other data than these")
         if seed in seen:
             raise ValueError(f"{folder}: seed {seed} has a seat already")

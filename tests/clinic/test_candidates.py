@@ -27,12 +27,13 @@ from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
-from search import closeup, data
+from search import closeup, data, patches
 from search import train as train_module
 from search.parts import Parts
 from search.trainee import CHECKPOINT
 from tests.clinic.judged import PARENT, save_parent, take_in
 from tests.clinic.searched import begin, boxes_of, draw
+from tests.search import sides
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,44 @@ def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     before = Job.objects.values().get(), ModelVersion.objects.count()
     rings(tasks.conclude_search, job.pk)  # rung twice, and late
     assert (Job.objects.values().get(), ModelVersion.objects.count()) == before
+
+
+@pytest.mark.timeout(900)
+def test_every_trial_learns_from_the_training_part_alone(
+    parent, images, administrator, monkeypatch
+):
+    learnt, chosen = sides.watched(monkeypatch)
+    job = begin(parent, images, administrator, budget=1)
+    work_through(job)
+    assert job.trials.filter(state="done").count() == 2
+    recipe = replace(PARENT.recipe, height=96, width=64)
+    sides.check(images, recipe, learnt, chosen)
+    # What a supernet had met, the card of whoever began with it is to say.
+    ground = candidates._ground(job, leavings.room(job))
+    assert ground.behind == {}
+    best = job.trials.get(stage="final")
+    met = {"learnt_before": {"patients": ["a"], "unnamed": []}}
+    assert met.items() <= candidates._facts(best, replace(ground, behind=met)).items()
+
+
+@pytest.mark.timeout(900)
+def test_on_patches_too(parent, images, administrator, tmp_path, monkeypatch):
+    learnt, chosen = sides.watched(monkeypatch)
+    detector = boxes_of(images, tmp_path / "results.json")
+    asked = {"objective": ("aufroc",), "patches": detector}
+    job = begin(parent, images, budget=1, size=(40, 36), **asked)
+    work_through(job)
+    recipe = replace(PARENT.recipe, height=40, width=36)
+
+    def of(side, *most):
+        found = getattr(Parts.of(data.examples(images)), side)
+        given, _ = patches.prepare(found, detector, recipe, tmp_path / side, *most)
+        return {pixels.tobytes() for pixels in given.samples.pixels}
+
+    assert learnt and learnt <= of("training", None)
+    assert chosen and chosen <= of("validation")
+    for side in "validation", "test":
+        assert not learnt & (of(side) | of(side, None))
 
 
 @pytest.mark.timeout(900)

@@ -16,7 +16,8 @@ from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
 from inference.phantom import phantom
 from search import train as train_module
-from tests.clinic.judged import people, save_parent, take_in
+from tests.clinic.judged import PARENT, people, save_parent, take_in
+from tests.search import sides
 
 
 @pytest.fixture
@@ -65,6 +66,59 @@ def test_a_folder_without_examples_is_refused_in_a_sentence(tmp_path, data_root)
 def test_epochs_must_match_the_stages_of_the_plan(images, tmp_path, data_root):
     with pytest.raises(CommandError, match="1 stage"):
         train(images, tmp_path / "model", "--epochs", "1", "1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--epochs", "0"), "at least 1 of the last"),
+        (("--epochs", "-1"), "at least 1 of the last"),
+        (("--rate", "nan"), "rate is more than 0"),
+        (("--rate", "-1"), "rate is more than 0"),
+        (("--rate", "0"), "rate is more than 0"),
+        (("--rate", "inf"), "rate is more than 0"),
+        (("--invert", "5"), "between 0 and 1"),
+        (("--invert", "nan"), "between 0 and 1"),
+        (("--seed", "-1"), "0 or more"),
+        (("--patience", "-2"), "0 or more"),
+    ],
+)
+def test_numbers_of_which_nothing_comes_are_refused(tmp_path, data_root, asked, words):
+    with pytest.raises(CommandError, match=words):
+        train(tmp_path, tmp_path / "model", *asked)
+
+
+@pytest.mark.parametrize("content", ["other names", "no archive", "one array"])
+def test_a_file_without_the_published_weights_is_refused_in_words(
+    images, tmp_path, data_root, content
+):
+    path = tmp_path / "weights.npz"
+    with path.open("wb") as file:
+        if content == "other names":
+            np.savez(file, other=np.zeros(3))
+        elif content == "one array":
+            np.save(file, np.zeros(3))
+        else:
+            file.write(b"PK")
+    with pytest.raises(CommandError, match=r"weights\.npz does not hold SqueezeNet's"):
+        call_command(
+            *("train", "--network", "squeezenet", "--start", path),
+            *("--images", images, "--out", tmp_path / "model"),
+        )
+
+
+def test_a_side_without_patients_is_named_before_anything_is_learnt(
+    images, tmp_path, data_root, settings, monkeypatch
+):
+    lines = (images / "examples.csv").read_text().splitlines()
+    (images / "examples.csv").write_text("\n".join(lines[:2]))
+    monkeypatch.setattr(training.run, "prepared", None)
+    with pytest.raises(CommandError, match=r"part has no .*radiograph"):
+        train(images, tmp_path / "model")
+    for command in ("calibrate", "benchmark models"):
+        shipped = settings.SHIPPED_MODELS / "rx-lite"
+        with pytest.raises(CommandError, match=r"part has no .*radiograph"):
+            call_command(*command.split(), str(shipped), "--images", images)
 
 
 @pytest.mark.parametrize("network", ["resnet18", "rx-lite"])
@@ -149,6 +203,13 @@ def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
     folder = settings.DATA_ROOT / "jobs" / str(job.pk) / f"verdicts-{job.pk}"
     assert learning.digest(folder) == job.data_digest
     assert AuditEvent.objects.filter(action="job.done").count() == 1
+
+
+def test_a_job_learns_from_its_training_part_alone(job, pacs, settings, monkeypatch):
+    learnt, chosen = sides.watched(monkeypatch)
+    training.work(job_id=job.pk, pacs=pacs)
+    folder = settings.DATA_ROOT / "jobs" / str(job.pk) / f"verdicts-{job.pk}"
+    sides.check(folder, PARENT.recipe, learnt, chosen)
 
 
 def test_a_bell_for_a_finished_job_changes_nothing(job, pacs):

@@ -15,7 +15,7 @@ from search.experiments import PUBLISHED, ROWS, UNLABELLED, Row
 from search.findings import Cases
 from search.samples import Samples
 from search.trainee import Plan, Stage
-from tests.search.test_run import folder_of_phantoms
+from tests.search.test_run import changed, folder_of_phantoms, inverted
 
 RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
 TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))))
@@ -69,6 +69,17 @@ def test_what_was_answered_is_not_asked_again_but_of_another_plan(bench, monkeyp
     changed = {"plain": replace(TINY_ROWS["plain"], plan=replace(PLAN, batch=2))}
     with pytest.raises(AssertionError):
         replace(bench, rows=changed).answers("plain", 0)
+
+
+def test_answers_and_weights_of_other_labels_are_never_taken_for_these(bench, tmp_path):
+    other = changed(bench.images, tmp_path / "phantoms", inverted)
+    turned = replace(bench, images=other)
+    for name in "plain", "after", "taught":
+        told = bench.answers(name, 0)
+        assert turned.answers(name, 0).logits != told.logits
+        assert turned.answers(name, 0).data != told.data
+        # Trained again for these, whose checkpoint is still there: the same.
+        assert bench.answers(name, 0).logits == told.logits
 
 
 def test_an_image_is_as_fractured_as_its_study():

@@ -1,7 +1,9 @@
 """It trains, by studies, and the same way every time."""
 
+import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,19 @@ def test_what_is_described_once_is_not_described_again(
 
     monkeypatch.setattr(aggregator, "live", lambda *_, **__: never)
     assert same(fit(room / "model", parts, room / "work", 0, FROZEN), frozen)
+
+
+def test_other_pictures_of_the_same_names_are_described_anew(
+    room, parts, frozen, tmp_path
+):
+    shutil.copytree(room / "images", tmp_path / "images")
+    for path in (tmp_path / "images").glob("*.png"):
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    others = Parts.of(data.examples(tmp_path / "images"))
+    assert [e.image.name for e in others.test] == [e.image.name for e in parts.test]
+    kept = fit(room / "model", others, room / "work", 0, FROZEN)
+    fresh = fit(room / "model", others, tmp_path / "work", 0, FROZEN)
+    assert kept.history == fresh.history != frozen.history
 
 
 def test_the_test_part_decides_nothing(room, parts, frozen):

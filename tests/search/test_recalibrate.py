@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from inference import artifact
-from search import pointing
+from search import holdout, pointing
+from search.data import examples
+from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import run
-from tests.search.test_run import PLAN, folder_of_phantoms
+from tests.search.test_run import PLAN, changed, folder_of_phantoms
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +77,49 @@ def test_the_pointing_game_is_played_again_only_if_other_images_are_flagged(
     (room / "again" / "card.json").write_text(json.dumps(card))
     recalibrate(room / "again", images, room / "work", room / "other")
     assert (first, len(games)) in ((0, 1), (1, 2))
+
+
+def renamed(row):
+    row["patient"] = f"other {row['patient']}"
+
+
+def test_whom_the_weights_learnt_from_stays_known_wherever_they_are_calibrated(
+    made, tmp_path
+):
+    room, images = made
+    others = changed(images, tmp_path / "others", renamed)
+    recalibrate(room / "tiny", others, tmp_path, tmp_path / "there")
+    before = artifact.load_card(room / "tiny")
+    there = artifact.load_card(tmp_path / "there")
+    assert there["data"] == before["data"] != there["calibrated_on"]
+    assert there["parts"]["training"] == before["parts"]["training"]
+    judged = {case["patient"] for case in there["holdout"]["cases"]}
+    assert judged == {*there["parts"]["test"]["patients"]}
+    assert all(patient.startswith("other") for patient in judged)
+    assert "of others alone" in there["limits"]
+    # A check for leaks refuses both: those of the training, and who chose the limits.
+    met = {*there["learnt_before"]["patients"]}
+    chose = Parts.of(examples(others))
+    for side in ("training", "validation"):
+        assert {*before["parts"][side]["patients"]} <= met
+        assert {example.patient for example in getattr(chose, side)} <= met
+    found = holdout.measured("tiny", 0.5, there, "alo")
+    assert {*before["parts"]["training"]["patients"]} <= found.learnt_from
+    # And back: it is calibrated on what it learnt from, and has met the others.
+    recalibrate(tmp_path / "there", images, tmp_path, tmp_path / "back")
+    back = artifact.load_card(tmp_path / "back")
+    assert back["parts"] == before["parts"] and back["data"] == before["data"]
+    assert back["calibrated_on"] == before["data"]
+    assert {*back["learnt_before"]["patients"]} == met
+
+
+def test_a_model_that_does_not_name_its_patients_is_not_given_others(made, tmp_path):
+    room, images = made
+    spec = artifact.load_spec(room / "tiny")
+    state = artifact.load_network(room / "tiny").state_dict()
+    artifact.save(tmp_path / "silent", spec, state, {"name": "silent"})
+    recalibrate(tmp_path / "silent", images, room / "work", tmp_path / "out")
+    card = artifact.load_card(tmp_path / "out")
+    assert "training" not in card["parts"]
+    assert card["learnt_before"]["unnamed"] == ["silent"]
+    assert holdout.measured("tiny", 0.5, card, "alo").learnt_from is None

@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -18,6 +19,7 @@ from search.data import Example
 from search.run import Judged, assess, calibrated, folded, judge, run
 from search.samples import Samples
 from search.trainee import Plan, Stage
+from tests.search import sides
 
 RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
 PLAN = Plan(
@@ -114,6 +116,91 @@ def test_a_finished_model_can_teach_the_next(trained):
     plan = replace(PLAN, seed=1)
     run("pupil", plan, images, room / "pupil", room / "work", teacher=room / "tiny")
     assert artifact.load_card(room / "pupil")["teacher"] == verdict.digest
+
+
+def test_it_learns_from_the_training_part_and_chooses_by_validation(
+    trained, tmp_path, monkeypatch
+):
+    _, images, _ = trained
+    learnt, chosen = sides.watched(monkeypatch)
+    run("tiny", replace(PLAN, stages=PLAN.stages[:1]), images, tmp_path / "m", tmp_path)
+    sides.check(images, RECIPE, learnt, chosen)
+
+
+def changed(images, to, change):
+    """The same radiographs with other rows in their table."""
+    shutil.copytree(images, to)
+    with (to / "examples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with (to / "examples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return to
+
+
+def inverted(row):
+    row["label"], row["boxes"] = 1 - int(row["label"]), "[]"
+
+
+def unmarked(row):
+    row["boxes"] = "[]"
+
+
+def lighter(row):
+    row["weight"] = 0.1 if int(row["patient"]) % 4 else 1
+
+
+def same_weights(one, other):
+    one, other = (artifact.load_network(f).state_dict() for f in (one, other))
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("change", [inverted, unmarked, lighter])
+def test_other_labels_boxes_or_weights_make_another_training(trained, tmp_path, change):
+    room, images, _ = trained
+    other = changed(images, tmp_path / "phantoms", change)
+    run("tiny", PLAN, other, tmp_path / "tiny", room / "work")
+    assert not same_weights(room / "tiny", tmp_path / "tiny")
+    run("tiny", PLAN, images, tmp_path / "again", room / "work")
+    assert same_weights(room / "tiny", tmp_path / "again")
+
+
+def test_another_teacher_or_start_makes_another_training(trained, tmp_path):
+    room, images, _ = trained
+    run("tiny", replace(PLAN, seed=7), images, tmp_path / "other", room / "work")
+    for how in "teacher", "start":
+        # What begins with an artifact has its architecture: batch norms are folded.
+        arch = artifact.load_spec(room / "tiny").arch if how == "start" else PLAN.arch
+        plan = replace(PLAN, arch=arch, seed=9)
+        for source in room / "tiny", tmp_path / "other":
+            out = tmp_path / f"{how}-{source.name}"
+            run("heir", plan, images, out, room / "work", **{how: source})
+        assert not same_weights(tmp_path / f"{how}-tiny", tmp_path / f"{how}-other")
+
+
+def test_whom_a_start_or_a_teacher_has_met_is_met(trained, tmp_path):
+    def renamed(row):
+        row["patient"] = f"other {row['patient']}"
+
+    room, images, _ = trained
+    others = changed(images, tmp_path / "others", renamed)
+    plan = replace(PLAN, arch=artifact.load_spec(room / "tiny").arch)
+    first, second = tmp_path / "first", tmp_path / "second"
+    run("heir", plan, others, first, tmp_path, start=room / "tiny")
+    run("heir", PLAN, images, second, tmp_path, teacher=first)
+    learnt, heirs = (
+        {p for side in ("training", "validation") for p in parts[side]["patients"]}
+        for parts in (artifact.load_card(f)["parts"] for f in (room / "tiny", first))
+    )
+    before = artifact.load_card(first)["learnt_before"]
+    assert before == {"patients": sorted(learnt), "unnamed": []}
+    assert not learnt & heirs
+    met = artifact.load_card(second)["learnt_before"]["patients"]
+    assert met == sorted(learnt | heirs)
+    assert "learnt_before" not in artifact.load_card(room / "tiny")
 
 
 def test_a_teacher_that_looks_at_other_views_is_refused(trained):

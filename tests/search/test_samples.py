@@ -55,13 +55,22 @@ def test_what_does_not_decode_is_set_aside_with_its_reason(found, tmp_path):
     assert sum(reasons.values()) == 2
 
 
-def test_a_second_time_the_views_come_from_the_cache(found, tmp_path):
+def test_a_second_time_the_views_come_from_the_cache(found, tmp_path, monkeypatch):
     first, _ = prepare(found, RECIPE, tmp_path / "cache")
-    size = found[0].image.stat().st_size
-    found[0].image.write_bytes(b"x" * size)
+    monkeypatch.setattr("search.samples.picture.frame", None)
     second, reasons = prepare(found, RECIPE, tmp_path / "cache")
     assert np.array_equal(first.pixels, second.pixels)
     assert sum(reasons.values()) == 2
+
+
+def test_another_picture_of_the_same_name_and_size_is_not_served_from_it(
+    found, tmp_path
+):
+    before = sum(prepare(found, RECIPE, tmp_path / "cache")[1].values())
+    size = found[0].image.stat().st_size
+    found[0].image.write_bytes(b"x" * size)
+    after = sum(prepare(found, RECIPE, tmp_path / "cache")[1].values())
+    assert after == before + 1
 
 
 @pytest.mark.parametrize("change", [{"width": 64}, {"polarity": "corners"}])

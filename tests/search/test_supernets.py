@@ -4,13 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from inference.preprocess import Recipe
 from search import supernets
+from search.data import examples
+from search.parts import Parts
 from search.samples import Samples
 from search.shrinking import Phase, Plan
 from search.supernet_file import load
 from search.supernets import joined, train
+from tests.search import sides
+from tests.search.test_run import changed, folder_of_phantoms, inverted
 
 PLAN = Plan(
     phases=(Phase(1, depths=(2,), kernels=(3,), expansions=(3,)),),
@@ -75,3 +80,27 @@ def test_radiographs_are_those_of_the_training_part_alone(tmp_path, monkeypatch)
         train(tmp_path / "out", tmp_path, images=folder, plan=replace(PLAN, seed=1))
     parts = supernets.Parts.of(supernets.data.examples(folder))
     assert asked == parts.training and 0 < len(parts.test) < 80 - len(asked)
+
+
+def test_other_labels_or_phantoms_make_another_supernet(tmp_path):
+    images = folder_of_phantoms(tmp_path / "phantoms", 24)
+    other = changed(images, tmp_path / "inverted", inverted)
+    made = []
+    for folder, wrists in [(images, 0), (other, 0), (images, 2), (images, 0)]:
+        train(tmp_path / "out", tmp_path, images=folder, wrists=wrists, plan=PLAN)
+        made.append(load(tmp_path / "out")[0].state_dict())
+    first, *others, again = made
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    for state in others:
+        assert not all(torch.equal(first[name], state[name]) for name in first)
+
+
+def test_what_it_learns_from_is_the_training_part(tmp_path, monkeypatch):
+    images = folder_of_phantoms(tmp_path / "phantoms", 40)
+    learnt, _ = sides.watched(monkeypatch)
+    train(tmp_path / "out", tmp_path, images=images, plan=PLAN)
+    parts = Parts.of(examples(images))
+    met = load(tmp_path / "out")[1]["patients"]
+    assert met == sorted(example.patient for example in parts.training)
+    chosen = sides.views(parts.validation, PLAN.recipe)
+    sides.check(images, PLAN.recipe, learnt, chosen)

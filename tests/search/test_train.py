@@ -240,3 +240,9 @@ def test_views_turn_negative_as_often_as_asked(material):
     assert np.allclose(turned, 1 - plain)
     some = np.array([not np.allclose(a, b) for a, b in zip(plain, drawn(0.5))])
     assert 2 <= some.sum() <= 14
+
+
+def test_nobody_to_judge_by_is_said_in_words(material):
+    nobody = material.validation.of(np.zeros(16, bool))
+    with pytest.raises(ValueError, match="None of the radiographs"):
+        train.predict(None, nobody, PLAN.recipe)

@@ -51,6 +51,8 @@ def test_it_reads_as_its_members_do_on_average_and_names_them(room):
         artifact.digest(room / name): artifact.load_card(room / name)["history"]
         for name in ("seed0", "seed1")
     }
+    learnt = {*card["parts"]["training"]["patients"]}
+    assert learnt < {*card["learnt_before"]["patients"]}
     assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
     assert set(card["parts"]["test"]["patients"]) == {
         case["patient"] for case in card["holdout"]["cases"]
@@ -67,6 +69,17 @@ def test_it_reads_as_its_members_do_on_average_and_names_them(room):
 def test_who_does_not_belong_is_refused(room, names, words):
     with pytest.raises(ValueError, match=words):
         united(room, *names)
+
+
+def test_members_whose_cards_do_not_say_how_they_were_trained_are_refused(room):
+    spec = artifact.load_spec(room / "seed1")
+    state = artifact.load_network(room / "seed1").state_dict()
+    for lacking in "plan", "data":
+        card = artifact.load_card(room / "seed1")
+        del card[lacking]
+        artifact.save(room / "silent", spec, state, card)
+        with pytest.raises(ValueError, match="does not say how it was trained"):
+            united(room, "seed0", "silent")
 
 
 def test_members_that_learnt_from_other_data_are_refused(room):
