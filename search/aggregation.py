@@ -16,8 +16,8 @@ from inference.calibrate import probability
 from search import aggregator, data
 from search.card import Judged
 from search.evaluate import Report, operating_point, report
-from search.markdown import in_words, markdown
-from search.parts import Parts
+from search.markdown import figure, in_words, markdown
+from search.parts import Parts, refuse_lacking
 from search.run import SENSITIVITY, judge
 from search.samples import prepare
 
@@ -77,6 +77,7 @@ def rows(
 ) -> Iterator[Row]:
     """Of every artifact all ways, each as soon as it is measured."""
     parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, some=("test",), both=("training", "validation"))
     for folder in folders:
         yield from _ruled(folder, parts, work)
         for seed in seeds:
@@ -148,6 +149,6 @@ def _cells(row: Row) -> list[str]:
         in_words(row.validation.auroc),
         in_words(row.test.auroc),
         in_words(row.test.accuracy),
-        f"{row.test.sensitivity:.2f}",
-        f"{row.test.specificity:.2f}",
+        figure(row.test.sensitivity),
+        figure(row.test.specificity),
     ]

@@ -16,8 +16,8 @@ from inference.artifact import Spec
 from search import card, data
 from search.card import Judged, by_study, milliseconds
 from search.evaluate import EVEN, Report
-from search.markdown import in_words, markdown
-from search.parts import Parts
+from search.markdown import figure, in_words, markdown
+from search.parts import Parts, refuse_lacking
 from search.run import assess, judge
 from search.samples import prepare
 
@@ -36,7 +36,7 @@ class Row:
     instance: Report
     study: Report
     even: Report
-    sensitivity_at_specificity: float
+    sensitivity_at_specificity: float | None
     without_metal: Report | None
     parameters: int
     madds: int
@@ -48,7 +48,9 @@ class Row:
 
 def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
     """A row for every artifact, each as soon as it is measured."""
-    test = Parts.of(data.examples(images)).test
+    parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, some=("test",))
+    test = parts.test
     for folder in folders:
         spec, network = artifact.load_spec(folder), artifact.load_network(folder)
         views, _ = prepare(test, spec.recipe, work)
@@ -82,12 +84,12 @@ def incumbent(folder: Path, images: Path, work: Path) -> dict[str, object]:
     return {"incumbent": both, "holdout": holdout}
 
 
-def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Of the fractured, the share above all but a tenth of the sound; nan if a
+def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float | None:
+    """Of the fractured, the share above all but a tenth of the sound; None if a
     class is missing."""
     sound, broken = np.sort(scores[labels == 0]), scores[labels == 1]
     if not len(sound) or not len(broken):
-        return float("nan")
+        return None
     allowed = int(np.floor((1 - SPECIFICITY) * len(sound) + 1e-9))
     return float(np.mean(broken > sound[len(sound) - 1 - allowed]))
 
@@ -138,7 +140,7 @@ def _cells(row: Row) -> list[str]:
         in_words(row.instance.accuracy),
         in_words(row.study.accuracy),
         in_words(row.even.accuracy),
-        f"{row.sensitivity_at_specificity:.3f}",
+        figure(row.sensitivity_at_specificity, 3),
         "/".join(str(count) for count in row.study.confusion.values()),
         in_words(row.without_metal.auroc) if row.without_metal else "unknown",
         f"{row.parameters / 1e6:.2f} M",

@@ -27,7 +27,8 @@ class Report:
     AUROC inside the groups that hold both classes, weighted by their pairs; it
     cannot profit from one group's looking different from another. None where
     there is no pair to compare. confusion: true/false positives/negatives at
-    `threshold`, a probability.
+    `threshold`, a probability. sensitivity, specificity: there; None where no case is
+    fractured, or none is sound.
     """
 
     cases: int
@@ -37,8 +38,8 @@ class Report:
     accuracy: Interval
     threshold: float
     confusion: dict[str, int]
-    sensitivity: float
-    specificity: float
+    sensitivity: float | None
+    specificity: float | None
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -98,8 +99,8 @@ def report(
         ),
         threshold=threshold,
         confusion=confusion,
-        sensitivity=confusion["tp"] / max(int(labels.sum()), 1),
-        specificity=confusion["tn"] / max(int((1 - labels).sum()), 1),
+        sensitivity=_share(confusion["tp"], confusion["fn"]),
+        specificity=_share(confusion["tn"], confusion["fp"]),
     )
 
 
@@ -156,6 +157,10 @@ def interval(values: Sequence[float]) -> Interval | None:
         return None
     low, high = np.nanquantile(values[1:], (0.05, 0.95))
     return Interval(float(values[0]), float(low), float(high))
+
+
+def _share(right: int, wrong: int) -> float | None:
+    return right / (right + wrong) if right + wrong else None
 
 
 def _confusion(labels: np.ndarray, flagged: np.ndarray) -> dict[str, int]:

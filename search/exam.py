@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ COLUMNS = {
     "study": ("study", "study_id"),
     "patient": ("patient", "patient_id", "block"),
 }
+NAMED = 5  # files that a sentence names
 BROKEN = {"1", "true", "yes", "fractured", "fracture", "positive"}
 SOUND = {"0", "false", "no", "not fractured", "non_fractured", "normal", "negative"}
 
@@ -63,21 +65,27 @@ def questions(labels: Path, boxes: Path | None = None) -> list[Question]:
     Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, by the
     file's name. ValueError says which row is wrong, and how.
     """
-    marked = _marked(boxes) if boxes else {}
-    with labels.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        names = _columns(rows.fieldnames or [])
-        return [
-            _question(row, names, marked, f"{labels.name}, line {number}")
-            for number, row in enumerate(rows, start=2)
-        ]
+    marked = _box_file(boxes) if boxes else {}
+    try:
+        with labels.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            names = _columns(rows.fieldnames or [])
+            found = [
+                _question(row, names, marked, f"{labels.name}, line {rows.line_num}")
+                for row in rows
+            ]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{labels.name} is no table in UTF-8: {error}.") from error
+    return found
 
 
 def sit(
     reader: Reader, asked: Sequence[Question], images: Path, scope: str
 ) -> list[Answer]:
-    """Have every file read, each as a study of its own."""
+    """Have every file read, each as a study of its own. ValueError, in words, where one
+    is asked for more than once: it would weigh double, or contradict itself."""
     found = _Finder(images)
+    _refuse_doubles(asked, found)
     return [
         _answered(reader, question, found, scope)
         for question in tqdm(asked, "reading", unit="image")
@@ -85,24 +93,27 @@ def sit(
 
 
 def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
-    """How good the answers are, by image and by study, by every aggregation.
+    """How good the answers are, by image and by study, by every aggregation: at the
+    threshold, and where a finding counts as confident.
 
     Intervals are 90 %, from drawing whole patients.
     """
-    threshold = reader.spec.threshold
+    spec = reader.spec
     read = [answer for answer in answers if answer.probability is not None]
     return {
         "images": _counted(answers),
-        "threshold": threshold,
-        "confident_from": reader.spec.confident,
-        "confident": _report(
-            _studies(read, reader.spec.aggregation, threshold), reader.spec.confident
-        ),
-        "even": _report(_studies(read, reader.spec.aggregation, EVEN), EVEN),
-        "instance": _report(
-            [(a.question.label, a.probability, a.question.patient) for a in read],
-            threshold,
-        ),
+        "threshold": spec.threshold,
+        "confident_from": spec.confident,
+        **_marked_at(read, spec.threshold),
+        "confident": _marked_at(read, spec.confident),
+        "even": _report(_studies(read, spec.aggregation, EVEN), EVEN),
+    }
+
+
+def _marked_at(read: Sequence[Answer], threshold: float) -> dict[str, object]:
+    images = [(a.question.label, a.probability, a.question.patient) for a in read]
+    return {
+        "instance": _report(images, threshold),
         "study": {
             name: _report(_studies(read, name, threshold), threshold)
             for name in AGGREGATIONS
@@ -145,9 +156,13 @@ class _Finder:
     def source(self, name: str) -> Source:
         return Source(name, partial(self._opened, name))
 
-    def _opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def paths(self, name: str) -> list[Path]:
+        """Those it may be; none where it is nowhere."""
         direct = self.folder / name
-        paths = [direct] if direct.is_file() else self.known[Path(name).name]
+        return [direct] if direct.is_file() else self.known[Path(name).name]
+
+    def _opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+        paths = self.paths(name)
         if len(paths) != 1:
             many = f"{len(paths)} files have this name." if paths else "No such file."
             raise UnreadableFrame("cannot_open", many)
@@ -156,6 +171,22 @@ class _Finder:
         except OSError as error:
             words = f"The file cannot be opened: {error.strerror}."
             raise UnreadableFrame("cannot_open", words) from error
+
+
+def _refuse_doubles(asked: Sequence[Question], found: _Finder) -> None:
+    said = defaultdict(list)
+    for question in asked:
+        paths = found.paths(question.file)
+        alone = len(paths) == 1
+        said[paths[0].resolve() if alone else question.file].append(question)
+    double = [same for same in said.values() if len(same) > 1]
+    torn = [same for same in double if len({q.label for q in same}) > 1]
+    if double:
+        named = ", ".join(same[0].file for same in (torn or double)[:NAMED])
+        raise ValueError(
+            f"The labels list {len(double)} file(s) more than once, {len(torn)} of "
+            f"them as fractured and as not fractured, such as {named}."
+        )
 
 
 def _answered(reader: Reader, question: Question, found: _Finder, scope: str) -> Answer:
@@ -197,11 +228,18 @@ def _question(
     return Question(file, int(label in BROKEN), study, patient, boxes)
 
 
-def _marked(path: Path) -> dict[str, list[Box]]:
+def _box_file(path: Path) -> dict[str, list[Box]]:
     try:
-        return {Path(name).name: boxes for name, boxes in coco_boxes(path).items()}
+        found = coco_boxes(path)
+        for box in (box for boxes in found.values() for box in boxes):
+            x, y, width, height = map(float, box)
+            if not all(map(isfinite, (x, y, width, height))) or min(width, height) < 0:
+                raise ValueError(f"{box} is no box")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} is no COCO file: {error!r}") from error
+        raise ValueError(
+            f"{path.name} is no COCO file with boxes [x, y, width, height]: {error!r}"
+        ) from error
+    return {Path(name).name: boxes for name, boxes in found.items()}
 
 
 def _counted(answers: Sequence[Answer]) -> dict[str, object]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from search.evaluate import Interval
 
+NOT_MEASURABLE = "not measurable"
+
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Its columns aligned."""
@@ -14,10 +16,14 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
+def figure(found: float | None, digits: int = 2) -> str:
+    return NOT_MEASURABLE if found is None else f"{found:.{digits}f}"
+
+
 def in_words(found: Interval | None, sign: str = "") -> str:
     """sign: "+" shows it of what is positive, too."""
     if found is None:
-        return "not measurable"
+        return NOT_MEASURABLE
     numbers = found.value, found.low, found.high
     value, low, high = (f"{number:{sign}.3f}" for number in numbers)
     return f"{value} [{low}, {high}]"

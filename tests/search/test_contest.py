@@ -28,6 +28,7 @@ def test_sensitivity_where_nine_in_ten_sound_are_right(broken, share):
     labels = np.array([0] * 10 + [1] * 3)
     scores = np.array([*sound, *broken])
     assert contest.sensitivity(labels, scores) == pytest.approx(share)
+    assert contest.sensitivity(labels[:10], scores[:10]) is None
 
 
 def test_multiply_adds_of_a_convolution_and_a_dense_layer():

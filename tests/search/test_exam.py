@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.aggregate import AGGREGATIONS
 from inference.artifact import Spec
 from inference.networks import Arch, build
 from inference.phantom import phantom
@@ -89,7 +90,46 @@ def test_studies_are_judged_at_one_half_whatever_the_models_threshold(reader):
     assert found["even"]["threshold"] == 0.5
     assert found["even"]["confusion"] == {"tp": 1, "fp": 1, "fn": 1, "tn": 1}
     assert found["study"]["alo"]["sensitivity"] == 1
-    assert found["confident"]["sensitivity"] == 0
+    assert found["confident"]["study"]["alo"]["sensitivity"] == 0
+
+
+def test_both_operating_points_are_judged_by_image_and_by_study(reader):
+    asked = [exam.Question(str(i), i % 2, f"s{i // 2}", "p") for i in range(8)]
+    given = [exam.Answer(q, "read", "", "", 0.6 if q.label else 0.3) for q in asked]
+    spec = replace(reader.spec, threshold=0.2, confident=0.5)
+    found = exam.marks(given, Reader(spec, reader.network))
+    for of, threshold in (found, 0.2), (found["confident"], 0.5):
+        assert of["study"].keys() == AGGREGATIONS.keys()
+        reports = [of["instance"], *of["study"].values()]
+        assert {report["threshold"] for report in reports} == {threshold}
+    assert found["instance"]["specificity"] == 0
+    assert found["confident"]["instance"]["specificity"] == 1
+
+
+def test_what_a_missing_class_would_tell_is_not_measured(reader):
+    asked = [exam.Question(str(i), 1, str(i), str(i)) for i in range(3)]
+    given = [exam.Answer(question, "read", "", "", 0.9) for question in asked]
+    found = exam.marks(given, reader)
+    assert found["instance"]["sensitivity"] == 1
+    assert found["instance"]["specificity"] is None
+    assert found["instance"]["auroc"] is None
+    assert json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("0.png,0,s0,p0", r"1 file\(s\) more than once, 0 of them"),
+        ("deep/0.png,0,s0,p0", r"1 file\(s\) more than once, 0 of them"),
+        ("deep/../deep/0.png,1,s0,p0", r"1 of them as fractured and as not .* 0\.png"),
+        ("missing.png,1,s9,p9", r"1 of them as fractured and as not .* missing\.png"),
+    ],
+)
+def test_a_file_counts_once(reader, folder, second, words):
+    with (folder / "labels.csv").open("a") as file:
+        file.write(f"\n{second}\n")
+    with pytest.raises(ValueError, match=words):
+        answers(reader, folder)
 
 
 def test_nothing_read_is_said_and_not_measured(reader):
@@ -126,6 +166,8 @@ def test_peaks_are_compared_with_the_marked_boxes(reader, folder):
         ("image,truth\na.png,1", "no column 'label'"),
         ("image,label\na.png,perhaps", "line 2: the label 'perhaps'"),
         ("image,label\na.png,1\n,0", "line 3: no image"),
+        ("image,label\na.png,7", "line 2: the label '7'"),
+        ('image,label\n"a.png,1\n' + "x" * 200_000, "labels.csv is no table"),
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(tmp_path, text, words):
@@ -133,6 +175,23 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         exam.questions(path)
+
+
+def test_a_table_that_is_no_text_says_so(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"image,label\n\xff\xfe,1\n")
+    with pytest.raises(ValueError, match=r"labels\.csv is no table in UTF-8"):
+        exam.questions(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], ["a", "b", "c", "d"], [1, 2, -3, 4], 5])
+def test_boxes_that_are_none_are_refused_in_words(folder, box):
+    coco = {
+        "images": [{"id": 1, "file_name": "1.png"}],
+        "annotations": [{"image_id": 1, "bbox": box}],
+    }
+    (folder / "boxes.json").write_text(json.dumps(coco))
+    with pytest.raises(ValueError, match=r"boxes\.json is no COCO file"):
+        exam.questions(folder / "labels.csv", folder / "boxes.json")
 
 
 def test_without_study_and_patient_every_image_is_its_own(tmp_path):

@@ -1,7 +1,7 @@
 """Tables for a person."""
 
 from search.evaluate import Interval
-from search.markdown import in_words, markdown
+from search.markdown import figure, in_words, markdown
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -19,3 +19,10 @@ def test_an_interval_in_words():
     assert in_words(found) == "0.841 [-0.100, 0.900]"
     assert in_words(found, "+") == "+0.841 [-0.100, +0.900]"
     assert in_words(None) == "not measurable"
+
+
+def test_a_figure_that_nobody_could_measure():
+    assert (figure(0.123), figure(0.123, 1), figure(None)) == (
+        *("0.12", "0.1"),
+        "not measurable",
+    )

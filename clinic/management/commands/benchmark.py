@@ -3,13 +3,13 @@
 No PACS is needed, and no database but to name a search.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from clinic import findings
 from inference.artifact import DamagedArtifact
 
 WEIGHTS = "squeezenet_v1.0_imagenet/squeezenet_v1.0_imagenet_fp32.npz"
@@ -60,7 +60,7 @@ class Command(BaseCommand):
                 metavar="DIR",
                 default=settings.SAMPLE_DATA / "fracatlas",
             )
-            verb.add_argument("--json", type=Path, metavar="OUT")
+            verb.add_argument("--json", type=findings.json_file, metavar="OUT")
 
     def _add_patches(self, networks: CommandParser) -> None:
         networks.add_argument(
@@ -87,8 +87,7 @@ class Command(BaseCommand):
         except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            text = json.dumps(found, indent=1, allow_nan=False)
-            options["json"].write_text(text + "\n")
+            findings.write(options["json"], found)
         self.stdout.write(table)
 
     def _models(

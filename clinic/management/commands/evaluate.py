@@ -1,13 +1,14 @@
 """Measure a model on labelled radiographs; no PACS and no database are needed."""
 
-import json
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from clinic import shelf
+from clinic import findings, shelf
 from inference.artifact import DamagedArtifact
+
+NAMED = 20  # files that could not be read
 
 
 class Command(BaseCommand):
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             help="columns image and label (0, 1), if known study and patient",
         )
         parser.add_argument("--boxes", type=Path, metavar="COCO.json")
-        parser.add_argument("--json", type=Path, metavar="OUT")
+        parser.add_argument("--json", type=findings.json_file, metavar="OUT")
 
     def handle(self, **options: object) -> None:
         from clinic import training  # torch sits behind it
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            options["json"].write_text(json.dumps(found, indent=1) + "\n")
+            findings.write(options["json"], found)
         self.stdout.write("\n".join(told(found)))
 
 
@@ -57,9 +58,9 @@ def told(found: dict) -> list[str]:
         f"{found['threshold']:.3f}, confident from {found['confident_from']:.3f}",
         f"{images['read']} of {images['asked']} images were read.",
         *(f"  {count} × {why}" for why, count in images["not_read"].items()),
-        _line("images", found["instance"]),
-        *(_line(f"studies, {name}", r) for name, r in found["study"].items()),
-        _line("studies, confident", found["confident"]),
+        *_named(images["named"]),
+        *_lines(found, ""),
+        *_lines(found["confident"], ", confident"),
         _line("studies, at one half", found["even"]),
     ]
     for method in ("lrp", "gradcam") if "pointing" in found else ():
@@ -71,6 +72,18 @@ def told(found: dict) -> list[str]:
     return lines
 
 
+def _named(aside: list[dict[str, str]]) -> list[str]:
+    lines = [f"    {row['file']}: {row['reason']}" for row in aside[:NAMED]]
+    more = len(aside) - len(lines)
+    return [*lines, f"    … and {more} more; --json names them all"] if more else lines
+
+
+def _lines(found: dict, at: str) -> list[str]:
+    by = found["study"].items()
+    studies = [_line(f"studies, {name}{at}", report) for name, report in by]
+    return [_line(f"images{at}", found["instance"]), *studies]
+
+
 def _line(of: str, report: dict | None) -> str:
     if report is None:
         return f"{of}: not measured, nothing was read"
@@ -78,10 +91,14 @@ def _line(of: str, report: dict | None) -> str:
     return (
         f"{of} ({report['cases']}, {report['fractured']} fractured): AUROC {area}, "
         f"accuracy {_interval(report['accuracy'])}, "
-        f"sensitivity {report['sensitivity']:.3f}, "
-        f"specificity {report['specificity']:.3f}, "
+        f"sensitivity {_share(report['sensitivity'])}, "
+        f"specificity {_share(report['specificity'])}, "
         + ", ".join(f"{name} {count}" for name, count in report["confusion"].items())
     )
+
+
+def _share(found: float | None) -> str:
+    return "not measurable" if found is None else f"{found:.3f}"
 
 
 def _interval(found: dict | None) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from clinic import findings
+
 COMPARED = ("file", "images", "architectures", "seeds", "epochs", "batch", "size")
 
 
@@ -51,7 +53,7 @@ class Command(BaseCommand):
         verb.add_argument(
             "--size", type=int, nargs=2, metavar=("H", "W"), help="If not its own"
         )
-        verb.add_argument("--json", type=Path, metavar="OUT")
+        verb.add_argument("--json", type=findings.json_file, metavar="OUT")
 
     def handle(self, *, verb: str, **options: object) -> None:
         try:
@@ -77,5 +79,5 @@ class Command(BaseCommand):
         asked = {name: options[name] for name in COMPARED}
         found, table = benchmarks.inherited(**asked)
         if out := options["json"]:
-            out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+            findings.write(out, found)
         return table

@@ -42,6 +42,7 @@ def test_it_tells_and_writes_what_it_measured(folder, tmp_path, capsys):
     assert found["images"]["read"] == 2
     assert found["instance"]["fractured"] == 1
     assert "2 of 3 images were read" in told
+    assert "    gone.png: No such file." in told
     assert f"AUROC {found['instance']['auroc']['value']:.3f}" in told
 
 
@@ -49,3 +50,30 @@ def test_labels_without_a_label_are_refused_in_a_sentence(folder, tmp_path):
     (folder / "labels.csv").write_text("image\n0.png\n")
     with pytest.raises(CommandError, match="no column 'label'"):
         evaluate(folder, None)
+
+
+def test_only_so_many_unread_files_are_named(folder, capsys):
+    with (folder / "labels.csv").open("a") as file:
+        file.writelines(f"\ngone{n}.png,0" for n in range(24))
+    with (folder / "said.txt").open("w") as said:
+        evaluate(folder, said)
+    told = (folder / "said.txt").read_text()
+    assert told.count("No such file.") == 20
+    assert "… and 5 more" in told
+
+
+def test_one_class_alone_is_said_to_tell_nothing_of_the_other(folder):
+    (folder / "labels.csv").write_text("image,label\n1.png,1\n")
+    with (folder / "said.txt").open("w") as said:
+        evaluate(folder, said, f"--json={folder / 'out.json'}")
+    told = (folder / "said.txt").read_text()
+    assert "AUROC not measurable" in told and "specificity not measurable" in told
+    assert json.loads((folder / "out.json").read_text())["instance"]["auroc"] is None
+
+
+def test_an_answer_that_cannot_be_written_is_refused_before_anything_is_read(
+    folder, monkeypatch
+):
+    monkeypatch.setattr("clinic.training.examine", None)
+    with pytest.raises(CommandError, match="there is no folder"):
+        evaluate(folder, None, f"--json={folder / 'no' / 'out.json'}")
