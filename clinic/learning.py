@@ -123,7 +123,7 @@ def _judge(given: list[Review]) -> tuple[Review, float, str]:
 
 def patient(patient_id: str) -> str:
     """The name under which a patient is kept in every data set of this house."""
-    return pseudonyms.names().of("patient", patient_id)
+    return pseudonyms.names().patient(patient_id)
 
 
 def freeze(

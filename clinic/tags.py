@@ -4,10 +4,8 @@ import re
 import unicodedata
 from datetime import date, datetime
 
-# NUL, other control characters, lone surrogates, and marks that turn the reading
-# direction of what stands beside them (U+202E makes "exe.gpj" of "jpg.exe").
-_UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_JOINERS = {"\u200c", "\u200d"}  # Cf, but part of how Persian and Indic words look
+from inference.spelling import line as text
+
 LARGEST = 2**31 - 1
 
 # Objects without pixels of their own, by SOP class (PS3.4 B.5): waveforms,
@@ -18,20 +16,6 @@ _OTHER_CLASSES = tuple(
     for branch in ("9.", "11.", "66", "67", "78.", "88.", "104.", "481.")
 )
 _OTHER_MODALITIES = {"SR", "PR", "KO", "SEG", "DOC", "REG", "PLAN", "RTSTRUCT"}
-
-
-def text(value: object, length: int) -> str:
-    """`value` as one printable line of at most `length` characters."""
-    line = unicodedata.normalize("NFC", str(value)[: 4 * length])
-    line = "".join(map(_printable, line))
-    return " ".join(line.split())[:length].strip()
-
-
-def _printable(char: str) -> str:
-    category = unicodedata.category(char)
-    if char in _JOINERS or category not in _UNSAFE_CATEGORIES:
-        return char
-    return "" if category == "Cf" else " "
 
 
 def first(said: dict[str, str], length: int, *keywords: str) -> str:

@@ -55,6 +55,8 @@ WHY = {
     "burned_in": "the header says that text is burned into the pixels",
     "duplicate": "the same instance once more",
     "two_patients": "the study names another patient than its first image",
+    "no_patient": "neither header nor table says whose it is: the same person might "
+    "be on two sides",
     "no_row": "a picture of which the table says nothing",
 }
 
@@ -80,20 +82,22 @@ def build(
     labels: Path | None = None,
     scope: str = "upper_limb",
     burned_in: bool = False,
+    unnamed: bool = False,
     jobs: int | None = None,
 ) -> Built:
     """Make `out` of everything below `source`. BuildRefused, BadTable: in words.
 
     salt: what pseudonyms are made with; whoever has it can test a guess, so it is
     kept away from `out`. labels: see `search.table`. scope: of `anatomy.SCOPES`, or
-    "all". jobs: processes; as many as there are cores unless said.
+    "all". unnamed: see `search.transform.Rules`. jobs: processes; as many as there
+    are cores unless said.
     """
     if not source.is_dir():
         raise BuildRefused(f"{source} is not a folder.")
     if out.resolve().is_relative_to(source.resolve()):
         raise BuildRefused(f"{out} lies in the source: it would be taken for images.")
     said = table.read(labels) if labels else Table()
-    rules = Rules(source, out, Pseudonyms(salt), said, scope, burned_in)
+    rules = Rules(source, out, Pseudonyms(salt), said, scope, burned_in, unnamed)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _pool(rules, jobs) as pool:
         _same_options(rules, labels)
@@ -136,6 +140,7 @@ def _same_options(rules: Rules, labels: Path | None) -> None:
     options = {
         "scope": rules.scope,
         "burned_in": rules.burned_in,
+        "unnamed": rules.unnamed,
         "labels": digest,
         "salt": rules.names.mark,
     }

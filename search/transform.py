@@ -12,7 +12,7 @@ from pydicom import Dataset
 from inference import anatomy, dicom, picture
 from inference.unreadable import UnreadableFrame
 from search.dataset import STUDIES, write_rows, write_text
-from search.deidentify import OLDEST, Pseudonyms, described, identity
+from search.deidentify import OLDEST, Pseudonyms, described, identity, patient_id
 from search.sources import Study, is_picture
 from search.table import SAID, Table
 
@@ -36,7 +36,8 @@ class Dropped(Exception):
 class Rules:
     """What holds for every study. scope: of `anatomy.SCOPES`, or EVERYTHING.
 
-    burned_in: whether images with burned-in text are taken.
+    burned_in: whether images with burned-in text are taken. unnamed: whether those
+    without a patient ID are, each study as a patient of its own.
     """
 
     source: Path
@@ -45,6 +46,7 @@ class Rules:
     table: Table
     scope: str
     burned_in: bool
+    unnamed: bool = False
 
     def study(self, study: Study) -> str:
         return self.names.of("study", study.key)
@@ -138,8 +140,9 @@ def _picture(rules: Rules, study: Study, file: str) -> tuple:
     said = rules.table.row((file,), ())
     if not said:
         raise Dropped("no_row")
+    patient = _patient(rules, study, said.get("patient", ""))
     pixels = picture.frame(rules.source / file).pixels
-    return pixels, "", said.get("patient") or study.key, _said(rules, said)
+    return pixels, "", patient, _said(rules, said)
 
 
 def _radiograph(rules: Rules, study: Study, file: str) -> tuple:
@@ -149,7 +152,8 @@ def _radiograph(rules: Rules, study: Study, file: str) -> tuple:
     sop = identity(ds, "SOPInstanceUID")
     keys = identity(ds, "StudyInstanceUID"), identity(ds, "AccessionNumber")
     said = rules.table.row((file, sop), keys)
-    patient = _patient(ds) or said.get("patient") or study.key
+    told = identity(ds, "PatientID"), said.get("patient", "")
+    patient = _patient(rules, study, *told)
     header = described(ds, patient, rules.names)
     return pixels, sop, patient, header | _said(rules, said)
 
@@ -164,9 +168,13 @@ def _refuse_unwanted(rules: Rules, ds: Dataset) -> None:
         raise Dropped("burned_in")
 
 
-def _patient(ds: Dataset) -> str:
-    known, issuer = identity(ds, "PatientID"), identity(ds, "IssuerOfPatientID")
-    return f"{issuer}/{known}" if known and issuer else known
+def _patient(rules: Rules, study: Study, *told: str) -> str:
+    """The first ID that says anything. Nobody's study may be anybody's, who is on
+    another side already."""
+    known = next(filter(None, map(patient_id, told)), "")
+    if not known and not rules.unnamed:
+        raise Dropped("no_patient")
+    return known or study.key
 
 
 def _said(rules: Rules, row: dict[str, str]) -> dict[str, str]:

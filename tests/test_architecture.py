@@ -50,6 +50,8 @@ WITHOUT_TORCH = {
     "inference.phantom",
     "inference.picture",
     "inference.preprocess",
+    "inference.reading",
+    "inference.spelling",
     "inference.unreadable",
     "search.build",
     "search.data",

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -20,12 +21,13 @@ from tests.search.archive import content, radiograph, save
 
 @pytest.fixture
 def rules(tmp_path):
-    def with_(said=None, scope="upper_limb", burned_in=False):
+    def with_(said=None, scope="upper_limb", burned_in=False, unnamed=False):
         source, out = tmp_path / "in", tmp_path / "out"
         source.mkdir(exist_ok=True)
         out.mkdir(exist_ok=True)
         names = Pseudonyms(b"salt")
-        return Rules(source, out, names, said or Table(), scope, burned_in)
+        said = said or Table()
+        return Rules(source, out, names, said, scope, burned_in, unnamed)
 
     return with_
 
@@ -70,6 +72,8 @@ def test_a_study_label_is_copied_to_its_images_and_nobody_is_named(rules):
         ({"BurnedInAnnotation": "YES"}, "burned_in"),
         ({"Modality": "SR"}, "not_an_image"),
         ({"PixelData": b"\0" * (192 * 128 * 2)}, "blank"),
+        ({"PatientID": ""}, "no_patient"),
+        ({"PatientID": " \0"}, "no_patient"),
     ],
 )
 def test_what_is_dropped_has_a_named_reason(rules, tags, code):
@@ -86,6 +90,19 @@ def test_what_is_asked_for_is_not_dropped(rules):
     save(radiograph("p", 1, BurnedInAnnotation="YES", **tags), rules.source / "a")
     made = make(rules, Study("uid/x", ("a",)))
     assert [row["part"] for row in rows(rules, made)] == ["foot"]
+
+
+def test_a_study_of_nobody_is_taken_where_the_table_knows_or_it_is_asked_for(rules):
+    said = Table(studies={"Ap1": {"label": "1", "patient": "p"}})
+    rules = [rules(), rules(said), rules(unnamed=True)]
+    save(radiograph("p", 1, PatientID=""), rules[0].source / "a")
+    study, found = Study("uid/x", ("a",)), []
+    for one in rules:
+        shutil.rmtree(one.out / dataset.STUDIES, ignore_errors=True)
+        made = make(one, study)
+        found.append([row["patient"] for row in rows(one, made)])
+    names = Pseudonyms(b"salt")
+    assert found == [[], [names.patient("p")], [names.of("patient", "uid/x")]]
 
 
 def test_the_same_instance_counts_once(rules):

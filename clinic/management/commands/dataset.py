@@ -33,6 +33,11 @@ class Command(BaseCommand):
             "--burned-in", action="store_true", help="Take images with burned-in text"
         )
         making.add_argument(
+            "--unnamed",
+            action="store_true",
+            help="Take images of unknown patients, each study as one of its own",
+        )
+        making.add_argument(
             "--dropped",
             type=Path,
             metavar="CSV",
@@ -53,7 +58,7 @@ class Command(BaseCommand):
     def _build(
         self, *, source: Path, out: Path, dropped: Path | None, **options: object
     ) -> None:
-        names = "labels", "scope", "burned_in", "jobs"
+        names = "labels", "scope", "burned_in", "unnamed", "jobs"
         chosen = {name: options[name] for name in names}
         built = build(source, out, salt=pseudonyms.names().salt, **chosen)
         if dropped:
