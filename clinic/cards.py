@@ -18,6 +18,7 @@ NOT_MEASURED, NOT_STATED = "not measured", "not stated"
 SIDES = ("training", "validation", "test")
 PERSONAL = ("age", "sex")  # told even where nothing is known of them
 OVERLAYS = {"lrp": "LRP", "gradcam": "Grad-CAM"}
+NEAR = "in or beside the box", "near"
 ABSTENTIONS = {
     "poor_quality": "Left to people: poor quality",
     "unlike_training": "Left to people: unlike the training",
@@ -183,8 +184,9 @@ def _doubt(card: Mapping[str, object]) -> Iterator[Fact]:
 
 def _pointing(card: Mapping[str, object]) -> Iterator[Fact]:
     for method, words in OVERLAYS.items():
-        rate = _at(card, "pointing", method, "near")
-        yield f"{words}: peak in or beside the box", _number(rate)
+        for where, key in (("in the box, wider by a tenth", "hits"), NEAR):
+            rate = _number(_at(card, "pointing", method, key))
+            yield f"{words}: peak {where}", rate
     yield "Fractured images", _number(_at(card, "pointing", "images"))
     yield "In words", _words(card, "pointing", "reading")
 

@@ -9,13 +9,14 @@ import csv
 import hashlib
 import json
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 import cv2
+import numpy as np
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
@@ -25,6 +26,8 @@ from clinic.pacs import GoneFromPacs, Pacs
 from clinic.review import disagree, standing
 from inference import dicom
 from inference.unreadable import UnreadableFrame
+from search import gate
+from search.parts import is_held_out
 
 TABLE = "examples.csv"
 COLUMNS = ("image", "label", "study", "patient", "part", "boxes", "weight")
@@ -39,6 +42,11 @@ LEFT_OUT = {
     "no_patient": "no patient ID: it could be on both sides of the holdout",
     "weightless": "judged after the overlay was seen, and such verdicts count nothing",
 }
+# Why an image of a judged study cannot be learnt from, besides what the reader says.
+MISSING = {
+    "replaced": "replaced in the PACS by other content than was judged",
+    "gone_from_pacs": "no longer in the PACS",
+}
 
 
 @dataclass
@@ -49,6 +57,8 @@ class Choice:
     fractured: int = 0
     patients: int = 0
     blind: int = 0
+    held_fractured: int = 0
+    held_sound: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -74,6 +84,17 @@ class Choice:
             f"fracture: at least {FEWEST} of each are needed."
         )
 
+    @property
+    def caveat(self) -> str:
+        """Why nothing that learns from these can be promoted; empty if it could be."""
+        if min(self.held_fractured, self.held_sound) >= gate.FEWEST:
+            return ""
+        return (
+            f"Of held-out patients are {self.held_fractured} studies with and "
+            f"{self.held_sound} without a fracture: a model may learn from the others, "
+            f"but the gate promotes none that fewer than {gate.FEWEST} of each judge."
+        )
+
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 
@@ -89,6 +110,7 @@ def choose() -> Choice:
         .order_by("prediction__study", "pk")
     )
     choice, patients, left = Choice(), set(), Counter()
+    names = pseudonyms.names()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
         review, weight, reason = _judge(list(given))
         if reason:
@@ -97,7 +119,11 @@ def choose() -> Choice:
         choice.chosen.append((review.pk, weight))
         choice.fractured += review.verdict == FRACTURE
         choice.blind += not review.overlay_shown
-        patients.add(review.prediction.study.patient_id)
+        whose = review.prediction.study.patient_id
+        patients.add(whose)
+        held = is_held_out(names.patient(whose))
+        choice.held_fractured += held and review.verdict == FRACTURE
+        choice.held_sound += held and review.verdict != FRACTURE
     choice.patients = len(patients)
     choice.left_out = {code: left[code] for code in LEFT_OUT if left[code]}
     return choice
@@ -132,13 +158,13 @@ def freeze(
     pacs: Pacs,
     folder: Path,
     tell: Callable[[int], None] = lambda done: None,
-) -> tuple[str, Counter[str]]:
+) -> tuple[str, dict[str, list[int]]]:
     """Write the images and labels of `chosen` to `folder`, whole or not at all.
 
-    -> the data set's digest, and how many images could not be had for which reason.
+    -> the data set's digest, and which instances were left out for which reason.
     tell: called after each study with how many are done. Raises PacsUnavailable.
     """
-    partial, missing, rows = folder.with_suffix(".part"), Counter(), []
+    partial, missing, rows = folder.with_suffix(".part"), defaultdict(list), []
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for done, (pk, weight) in enumerate(chosen, 1):
@@ -150,7 +176,7 @@ def freeze(
         writer.writerows(rows)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    return digest(folder), missing
+    return digest(folder), dict(missing)
 
 
 def digest(folder: Path) -> str:
@@ -166,7 +192,7 @@ def digest(folder: Path) -> str:
 
 
 def _fetch(
-    pk: int, weight: float, pacs: Pacs, folder: Path, missing: Counter[str]
+    pk: int, weight: float, pacs: Pacs, folder: Path, missing: dict[str, list[int]]
 ) -> Iterator[dict[str, object]]:
     """The rows of one verdict, once their images are written.
 
@@ -179,13 +205,9 @@ def _fetch(
     for image in images.select_related("instance__series").order_by("pk"):
         name = f"{image.instance_id}.png"
         try:
-            with pacs.open(image.instance.pacs_id) as stream:
-                pixels = dicom.frame(dicom.open_dataset(stream)).pixels
-        except GoneFromPacs:
-            missing["gone_from_pacs"] += 1
-            continue
+            pixels = _judged(image, pacs)
         except UnreadableFrame as error:
-            missing[error.code] += 1
+            missing[error.code].append(image.instance_id)
             continue
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         yield {
@@ -197,6 +219,17 @@ def _fetch(
             "boxes": json.dumps(_boxes(review, image.instance_id)),
             "weight": weight,
         }
+
+
+def _judged(image: ImageReading, pacs: Pacs) -> np.ndarray:
+    """The pixels that the verdict is about. UnreadableFrame if they cannot be had."""
+    if image.digest and image.digest != image.instance.digest:
+        raise UnreadableFrame("replaced", MISSING["replaced"])
+    try:
+        with pacs.open(image.instance.pacs_id) as stream:
+            return dicom.frame(dicom.open_dataset(stream)).pixels
+    except GoneFromPacs as error:
+        raise UnreadableFrame("gone_from_pacs", MISSING["gone_from_pacs"]) from error
 
 
 def _boxes(review: Review, instance: int) -> list[list[float]]:

@@ -172,7 +172,8 @@ def _measured_beside(
         candidate=candidate, compared__incumbent_digest=version.digest
     )
     job = made.last() if candidate else None
-    return {"holdout": job.compared["holdout"]} if job else {}
+    # The card's own pointing game was played on other images.
+    return {"holdout": job.compared["holdout"], "pointing": {}} if job else {}
 
 
 # --- Stages ---------------------------------------------------------------------

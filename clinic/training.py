@@ -206,8 +206,10 @@ def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
         chosen=chosen, pacs=pacs, folder=folder, tell=diary.count
     )
     jobs.note(job=job, data_digest=digest, commit=run.commit())
-    for reason, count in missing.items():
-        diary.say(f"{count} image(s) could not be had: {reason}")
+    for reason, which in missing.items():
+        words = learning.MISSING.get(reason, reason)
+        named = ", ".join(map(str, which))
+        diary.say(f"{len(which)} image(s) left out, {words}: instance {named}")
     diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
     return folder
 

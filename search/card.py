@@ -22,6 +22,7 @@ from inference.runtime import compiled
 from search import data, dataset, demographics, limits, pointing
 from search.data import Example
 from search.evaluate import Report, report
+from search.holdout import METHODS
 from search.parts import Parts
 
 INTENDED_USE = (
@@ -96,9 +97,7 @@ def measured(
         "pointing": shown,
         "holdout": holdout(judged, spec)
         | {
-            "pointing": {
-                m: shown[m]["near"] for m in shown.keys() & {"lrp", "gradcam"}
-            },
+            "hits": {m: shown[m]["hits"] for m in METHODS if m in shown},
             "milliseconds": milliseconds(network, spec),
         },
     }

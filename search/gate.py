@@ -13,6 +13,10 @@ from dataclasses import dataclass, replace
 from search import holdout
 from search.holdout import MEASURES, METHODS, Case, Measured
 
+# Studies with, and without, a fracture that a holdout must have: of fewer, a single
+# one weighs more than the margin of sensitivity, and a draw tells nothing of others.
+FEWEST = 20
+PEOPLE = 10  # patients whom they must be of, as it is patients that are drawn
 CLASS_SIZE = 10  # studies of a label below which a subgroup's share of it says nothing
 NAMED = 3  # patients that a sentence names
 ROUNDING = 1e-9
@@ -154,7 +158,8 @@ def judge(
         return Judgement((), tuple(troubles))
     rows = tuple(Gate(candidate, _paired(incumbent, candidate), margins).rows())
     refused = [row.blocker for row in rows if row.blocker]
-    return Judgement(rows, (*_leaks(candidate), *refused))
+    first = (*_leaks(candidate), *_too_few(candidate))
+    return Judgement(rows, (*first, *refused))
 
 
 def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
@@ -191,6 +196,23 @@ def _leaks(candidate: Measured) -> Iterator[str]:
         yield (
             f"{candidate.name} has learnt from {count} of the holdout ({named}): "
             "its figures say nothing."
+        )
+
+
+def _too_few(candidate: Measured) -> Iterator[str]:
+    """Of a handful of studies every difference drawn is the same one."""
+    counts = []
+    for label in (1, 0):
+        found = [case for case in candidate.cases if case.label == label]
+        counts.append((len(found), len({case.patient for case in found})))
+    if min(studies for studies, _ in counts) < FEWEST or (
+        min(people for _, people in counts) < PEOPLE
+    ):
+        told = [f"{studies} of {people} patients" for studies, people in counts]
+        yield (
+            f"The held-out studies are too few to judge by: {told[0]} with and "
+            f"{told[1]} without a fracture. At least {FEWEST} of each, of {PEOPLE} "
+            "patients, are needed."
         )
 
 

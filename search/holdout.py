@@ -5,7 +5,8 @@
     {"digest": SHA-256 over the sorted case ids with their labels,
      "cases": [{"id": "…", "study": "…", "patient": "…", "label": 0 or 1,
                 "probability": [0, 1], "subgroups": {"sex": "F", …}}, …], an image each,
-     "pointing": {"lrp": share of fractures pointed at, "gradcam": the same},
+     "hits": {"lrp": share of marked fractures in which the peak lies, each box wider
+              by a tenth, "gradcam": the same}; older cards tell it under "pointing",
      "milliseconds": CPU time of one view, on the machine that trained}
 
 and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}}.
@@ -87,9 +88,7 @@ def measured(
     except ValueError as error:
         words = f"The holdout in the card of {name} cannot be used: {error}."
         return replace(known, trouble=words)
-    pointing = told.get("pointing")
-    pointing = pointing if isinstance(pointing, Mapping) else {}
-    rates = {method: _figure(pointing.get(method)) for method in METHODS}
+    rates = {method: _figure(rate) for method, rate in _hits(card, told).items()}
     return replace(
         known,
         digest=str(told.get("digest") or ""),
@@ -194,6 +193,15 @@ def _learnt_from(parts: object) -> frozenset[str] | None:
     if not isinstance(known[0], list):
         return None
     return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
+
+
+def _hits(card: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
+    hits, games = told.get("hits"), card.get("pointing")
+    if isinstance(hits, Mapping):
+        return {method: hits.get(method) for method in METHODS}
+    games = games if isinstance(games, Mapping) else {}
+    played = {method: games.get(method) for method in METHODS}
+    return {m: g.get("hits") for m, g in played.items() if isinstance(g, Mapping)}
 
 
 def _figure(value: object) -> float | None:

@@ -6,6 +6,7 @@ ever, however the data grow.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from inference.lexicon import OTHERS
 from search.example import Example, split, without_contradictions
@@ -46,6 +47,12 @@ def refuse_lacking(
                 f"The {side} part has {lacking}: patients are put on their sides by "
                 "chance, and more of them are needed."
             )
+
+
+def is_held_out(patient: str) -> bool:
+    """Whether this patient judges and never trains."""
+    alone = [Example(Path(), 0, "", patient)]
+    return bool(split(alone, TEST_SHARE, f"{SALT}/test")[1])
 
 
 def refuse_unmarked(parts: Parts) -> None:

@@ -41,7 +41,7 @@ def holdout(overlooked=0.0, sharp=1.0, **said):
         for n in range(300)
     ]
     pointing = {"lrp": 0.61, "gradcam": 0.55}
-    told = {"digest": "5e" * 32, "cases": cases, "pointing": pointing}
+    told = {"digest": "5e" * 32, "cases": cases, "hits": pointing}
     return told | {"milliseconds": 12.5} | said
 
 

@@ -48,7 +48,7 @@ def holdout(n=40):
         for i in range(n)
     ]
     pointing = {"lrp": 0.625, "gradcam": 0.5}
-    return {"digest": "abc", "cases": cases, "pointing": pointing, "milliseconds": 9.5}
+    return {"digest": "abc", "cases": cases, "hits": pointing, "milliseconds": 9.5}
 
 
 def test_an_empty_card_says_not_measured_everywhere(version):
@@ -73,7 +73,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
         "members": {"ab" * 32: 0, "cd" * 32: 2},
         "test": {"auroc": area, "cases": 217, "confusion": {"fn": 3}},
         "holdout": holdout(),
-        "pointing": {"lrp": {"near": 0.132}, "images": 91},
+        "pointing": {"lrp": {"near": 0.132, "hits": 0.11}, "images": 91},
     }
     found = told(version)
     assert found["Use", "Intended use"] == "To look at."
@@ -91,6 +91,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert found[judged, "Overlay hit rate, LRP"] == "0.625"
     assert found[judged, "Milliseconds a view"] == "9.5"
     assert found["Overlays", "LRP: peak in or beside the box"] == "0.132"
+    assert found["Overlays", "LRP: peak in the box, wider by a tenth"] == "0.11"
     assert found["Overlays", "Grad-CAM: peak in or beside the box"] == "not measured"
     rows = cards.subgroups(version).rows
     assert [row[:2] for row in rows] == [("sex F", "19"), ("sex M", "19")]

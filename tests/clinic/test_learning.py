@@ -21,6 +21,7 @@ from tests.clinic.factories import (
     make_study,
     make_user,
 )
+from tests.clinic.judged import side_of
 
 pytestmark = pytest.mark.django_db
 
@@ -135,6 +136,22 @@ def test_too_few_of_a_kind_is_said(radiologist):
     assert learning.choose().obstacle == ""
 
 
+def test_a_holdout_that_is_too_small_to_promote_by_is_said(radiologist):
+    counts = {True: 0, False: 0}
+    for number in range(12):
+        study = make_study(patient_id=f"P{number}")
+        verdict = "fracture" if number % 3 else "no_fracture"
+        make_review(make_prediction(study), radiologist, verdict)
+        counts[verdict == "fracture"] += side_of(f"P{number}") == "test"
+    choice = learning.choose()
+    assert (choice.held_fractured, choice.held_sound) == (counts[True], counts[False])
+    assert sum(counts.values()) > 0
+    words = f"{counts[True]} studies with and {counts[False]} without a fracture"
+    assert words in choice.caveat and choice.obstacle == ""
+    assert learning.Choice(held_fractured=20, held_sound=19).caveat
+    assert not learning.Choice(held_fractured=20, held_sound=20).caveat
+
+
 # --- Freezing ----------------------------------------------------------------------
 
 
@@ -221,8 +238,21 @@ def test_an_image_that_has_gone_is_counted_and_left_out(review, tmp_path):
     _, missing = learning.freeze(
         chosen=[(review.pk, 1)], pacs=pacs, folder=tmp_path / "set"
     )
-    assert missing == {"gone_from_pacs": 1}
+    assert missing == {"gone_from_pacs": [Instance.objects.first().pk]}
     assert len(data.examples(tmp_path / "set")) == 1
+
+
+def test_an_image_that_is_no_more_what_was_judged_is_left_out_and_named(
+    review, tmp_path
+):
+    first, second = Instance.objects.order_by("pk")
+    ImageReading.objects.update(digest="as judged")
+    Instance.objects.update(digest="as judged")
+    Instance.objects.filter(pk=first.pk).update(digest="other")
+    folder = tmp_path / "set"
+    _, missing = learning.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=folder)
+    assert missing == {"replaced": [first.pk]}
+    assert [e.image.name for e in data.examples(folder)] == [f"{second.pk}.png"]
 
 
 def test_a_pacs_that_is_away_leaves_no_half_of_a_data_set(review, tmp_path):

@@ -61,7 +61,7 @@ def measured_card(shift=0.0, **holdout):
         for n in range(200)
     ]
     told = {"digest": "d", "cases": cases, "milliseconds": 40.0}
-    told["pointing"] = {"lrp": 0.5, "gradcam": 0.5}
+    told["hits"] = {"lrp": 0.5, "gradcam": 0.5}
     return {
         "holdout": told | holdout,
         "parts": {"training": {"patients": ["q"]}, "validation": {"patients": []}},
@@ -199,7 +199,7 @@ class TestPromote:
     def test_a_worse_one_is_refused_with_every_blocker(
         self, register, serving, administrator
     ):
-        slow = measured_card(0.2, milliseconds=99.0, pointing={"lrp": 0.5})
+        slow = measured_card(0.2, milliseconds=99.0, hits={"lrp": 0.5})
         worse = register("worse", slow)
         events = AuditEvent.objects.count()
         with pytest.raises(ValidationError) as refused:

@@ -157,7 +157,7 @@ def pictured(name, chances, *, aggregation="alo", side=lambda n: ""):
         for view, chance in enumerate(chances(n))
     ]
     rates = {"lrp": 0.6, "gradcam": 0.5}
-    holdout = {"digest": "d", "cases": told, "pointing": rates, "milliseconds": 100}
+    holdout = {"digest": "d", "cases": told, "hits": rates, "milliseconds": 100}
     parts = {"training": {"patients": ["elsewhere"]}}
     return measured(name, 0.5, {"holdout": holdout, "parts": parts}, aggregation)
 
@@ -269,6 +269,43 @@ def test_both_models_are_drawn_together(candidate, incumbent):
     (row,) = [r for r in judge(worse, incumbent).rows if r.what == "sensitivity"]
     assert row.high == 0.0  # never better, whichever patients are drawn
     assert row.low == pytest.approx(-3 / 200, abs=0.004)  # drawn thrice, one in twenty
+
+
+def few(model, broken, sound, of=1):
+    """`model` on so many studies with and without a fracture, `of` a patient."""
+    kept = []
+    for label, count in ((1, broken), (0, sound)):
+        cases = [case for case in model.cases if case.label == label][:count]
+        kept += [replace(c, patient=f"{label}-{n // of}") for n, c in enumerate(cases)]
+    return replace(model, cases=tuple(kept))
+
+
+@pytest.mark.parametrize(
+    ("broken", "sound", "of", "enough"),
+    [
+        (1, 1, 1, False),
+        (19, 100, 1, False),
+        (100, 19, 1, False),
+        (20, 20, 1, True),
+        (20, 100, 2, True),
+        (20, 100, 3, False),
+        (100, 100, 11, True),
+        (100, 100, 12, False),
+    ],
+)
+def test_too_few_to_tell_is_refused_in_words(
+    candidate, incumbent, broken, sound, of, enough
+):
+    found = refusals(*(few(m, broken, sound, of) for m in (candidate, incumbent)))
+    if enough:
+        assert found == ()
+        return
+    people = [-(-count // of) for count in (broken, sound)]
+    assert found == (
+        "The held-out studies are too few to judge by: "
+        f"{broken} of {people[0]} patients with and {sound} of {people[1]} patients "
+        "without a fracture. At least 20 of each, of 10 patients, are needed.",
+    )
 
 
 def test_bad_calibration_is_refused(candidate, incumbent):

@@ -37,7 +37,7 @@ def card(**changes):
     cases[0]["study"] = "s"
     cases[0]["subgroups"] = {"sex": "F", "age": None}
     told = {"digest": "abc", "cases": cases, "milliseconds": 41}
-    told["pointing"] = {"lrp": 0.5, "gradcam": "none"}
+    told["hits"] = {"lrp": 0.5, "gradcam": "none"}
     parts = {"training": {"patients": ["p7"]}, "validation": {"patients": [8]}}
     return {"holdout": told | changes, "parts": parts}
 
@@ -55,6 +55,15 @@ class TestACard:
         assert found.pointing == {"lrp": 0.5}
         assert found.learnt_from == {"p7", "8"}
         assert found.trouble == ""
+
+    @pytest.mark.parametrize("games", [None, 3, {"lrp": 1}, {"lrp": {"near": 0.5}}])
+    def test_an_older_card_tells_hits_where_it_tells_of_the_game(self, games):
+        told = {k: v for k, v in card()["holdout"].items() if k != "hits"}
+        told["pointing"] = {"lrp": 0.6, "gradcam": 0.6}  # near, which is not asked
+        older = card() | {"holdout": told, "pointing": games}
+        assert measured("older", 0.5, older, "alo").pointing == {}
+        older["pointing"] = {"lrp": {"near": 0.6, "hits": 0.4}}
+        assert measured("older", 0.5, older, "alo").pointing == {"lrp": 0.4}
 
     @pytest.mark.parametrize("old", [{}, {"test": {"auroc": 0.8}}, {"holdout": 3}])
     def test_one_from_before_the_holdout_says_so(self, old):
