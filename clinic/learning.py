@@ -26,7 +26,7 @@ from clinic.pacs import GoneFromPacs, Pacs
 from clinic.review import disagree, standing
 from inference import dicom
 from inference.unreadable import UnreadableFrame
-from search import gate
+from search.gate import FEWEST as FEWEST_HELD
 from search.parts import is_held_out
 
 TABLE = "examples.csv"
@@ -87,12 +87,12 @@ class Choice:
     @property
     def caveat(self) -> str:
         """Why nothing that learns from these can be promoted; empty if it could be."""
-        if min(self.held_fractured, self.held_sound) >= gate.FEWEST:
+        if min(self.held_fractured, self.held_sound) >= FEWEST_HELD:
             return ""
         return (
             f"Of held-out patients are {self.held_fractured} studies with and "
             f"{self.held_sound} without a fracture: a model may learn from the others, "
-            f"but the gate promotes none that fewer than {gate.FEWEST} of each judge."
+            f"but the gate promotes none that fewer than {FEWEST_HELD} of each judge."
         )
 
     def to_json(self) -> dict[str, object]:

@@ -29,6 +29,7 @@ from clinic.models import (
 from clinic.models.predictions import NOT_AN_IMAGE
 from clinic.pacs import GoneFromPacs, Pacs, PacsUnavailable
 from inference.artifact import DamagedArtifact
+from inference.overlay import Overlay
 from inference.reader import Reader, Reading, Source, open_reader
 from inference.unreadable import UnreadableFrame
 
@@ -76,10 +77,9 @@ def explain(*, prediction: Prediction, pacs: Pacs) -> None:
     with _outcome_of_explaining(taken):
         reader = _reader(taken.model)
         images = taken.images.filter(state="read").select_related("instance")
-        drawn = [
-            (image, reader.explain(_source(pacs, image.instance))) for image in images
-        ]
-        overlays.keep(taken, drawn)
+        overlays.keep(
+            taken, [(i, reader.explain(_source(pacs, i.instance))) for i in images]
+        )
 
 
 def shadow(*, prediction: Prediction, pacs: Pacs) -> None:
@@ -110,6 +110,16 @@ def again(*, prediction: Prediction, model: ModelVersion, pacs: Pacs) -> Reading
     images = prediction.images.select_related("instance").order_by("pk")
     sources = [_source(pacs, image.instance) for image in images]
     return _reader(model).read(sources, settings.ANATOMY_SCOPE)
+
+
+def drawn(
+    *, image: ImageReading, model: ModelVersion, pacs: Pacs
+) -> dict[str, Overlay]:
+    """Why `model` says now what it says of `image`, by each method; keeps nothing.
+
+    Raises UnreadableFrame, DamagedArtifact and PacsUnavailable.
+    """
+    return _reader(model).explain(_source(pacs, image.instance))
 
 
 def _in_service() -> ModelVersion:

@@ -91,8 +91,9 @@ class TestReading:
         assert not ShadowReading.objects.exists()
 
     def test_it_follows_the_living_not_the_archive(self, prediction, folders, pacs):
-        old = prediction()
+        """From when it was put there, not from when it was registered."""
         version = registry.register(folder=folders / "other", by=None)
+        old = prediction()
         registry.shadow(version=version, by=None, reason="Is it better?")
         new = prediction(seed=2)
         assert list(shadows.due()) == [new]

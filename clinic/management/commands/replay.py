@@ -39,7 +39,10 @@ class Command(BaseCommand):
         pacs, outcomes = open_pacs(), set()
         for prediction in shown.select_related("model", "study"):
             found = replay.replay(
-                prediction, partial(reading.again, pacs=pacs), tolerance
+                prediction,
+                partial(reading.again, pacs=pacs),
+                partial(reading.drawn, pacs=pacs),
+                tolerance,
             )
             outcomes.add(found.outcome)
             self.stdout.write(json.dumps(found.line()))

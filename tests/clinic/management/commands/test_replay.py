@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
+import cv2
 import pytest
 from django.core.management import CommandError, call_command
 
 from clinic import intake, reading, registry
-from clinic.models import ImageReading, ModelVersion, Prediction, Study
+from clinic.models import ImageReading, ModelVersion, Overlay, Prediction, Study
 from clinic.pacs.embedded import EmbeddedPacs
 from clinic.reading import open_reader
 from tests.inference import tiny
@@ -102,6 +104,17 @@ def test_after_a_promotion_each_is_read_by_the_model_that_gave_it(
             {"state": "not_ours", "reason": "x"},
             "The state of image 1, 2 has changed.",
         ),
+        (ImageReading, {"code": "blank"}, "The reason of image 1, 2 has changed."),
+        (
+            ImageReading,
+            {"probability": 0.0},
+            "The probability of image 1, 2 has changed.",
+        ),
+        (ImageReading, {"views": []}, "The views of image 1, 2 have changed."),
+        (Prediction, {"code": "blank"}, "The reason was “blank” and is now none."),
+        (Prediction, {"threshold": 0.123}, "The threshold has changed."),
+        (Prediction, {"confident_from": 0.99}, "The limit of confidence has changed."),
+        (Prediction, {"aggregation": "mean"}, "in another way."),
     ],
 )
 def test_what_differs_is_said(study, rows, change, words):
@@ -111,8 +124,78 @@ def test_what_differs_is_said(study, rows, change, words):
     assert words in line["reason"]
 
 
+@pytest.mark.parametrize("mark", ["flagged", "confident"])
+def test_a_mark_that_was_shown_and_is_not_so_is_said(study, mark):
+    shown = Prediction.objects.get()
+    was = getattr(shown, mark)
+    about = {"flagged": True, "confident": True} if not was else {"confident": False}
+    Prediction.objects.update(**about | {mark: not was})
+    code, (line,) = run(study.pk)
+    assert (code, line["outcome"]) == (1, "different")
+    told = f"It was {'' if not was else 'not '}{mark} and is {'' if was else 'not '}now"
+    assert told in line["reason"]
+
+
+def test_views_that_lay_elsewhere_are_said(study):
+    image = ImageReading.objects.first()
+    image.views[0]["affine"][0][2] += 1
+    image.save()
+    code, (line,) = run(study.pk)
+    assert (code, line["reason"]) == (1, "The views of image 1 have changed.")
+
+
+@pytest.fixture
+def explained(study, pacs):
+    reading.explain(prediction=Prediction.objects.get(), pacs=pacs)
+    assert Overlay.objects.count() == 4
+    return study
+
+
+def test_overlays_are_drawn_again_and_are_the_same(explained):
+    assert run(explained.pk)[0] == 0
+
+
+def test_an_overlay_that_pointed_elsewhere_is_said(explained):
+    overlay = Overlay.objects.filter(method="lrp", peak__isnull=False).first()
+    overlay.peak = [overlay.peak[0] + 1.5, overlay.peak[1]]
+    overlay.save()
+    code, (line,) = run(explained.pk)
+    assert code == 1
+    assert line["reason"] == (
+        f"The lrp overlay of instance {overlay.image.instance_id} has its peak at "
+        "another place."
+    )
+
+
+@pytest.mark.parametrize("tampering", ["gone", "empty", "other", "size", "alike"])
+def test_an_overlay_that_was_another_picture_is_said(explained, tampering):
+    overlay = Overlay.objects.filter(method="lrp", peak__isnull=False).first()
+    path = Path(overlay.png.path)
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if tampering == "gone":
+        path.unlink()
+    elif tampering == "empty":
+        path.write_bytes(b"")
+    else:
+        other = {
+            "other": picture[::-1],
+            "size": picture[:-1],
+            "alike": picture // 2 * 2,
+        }
+        cv2.imwrite(str(path), other[tampering])
+    code, (line,) = run(explained.pk)
+    assert code == (0 if tampering == "alike" else 1)
+    assert tampering == "alike" or "is another picture" in line["reason"]
+
+
+def test_an_overlay_of_a_method_that_is_none_is_said(explained):
+    Overlay.objects.filter(method="lrp").update(method="smoothgrad")
+    code, (line,) = run(explained.pk)
+    assert code == 1 and "smoothgrad overlay of instance" in line["reason"]
+
+
 def test_the_tolerance_can_be_stated(study):
-    Prediction.objects.update(probability=0.1)
+    Prediction.objects.update(probability=0.1, flagged=False, confident=False)
     assert run(study.pk, "--tolerance", "0.99")[0] == 0
 
 
