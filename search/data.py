@@ -7,9 +7,11 @@ their reason and never decoded leniently: in FracAtlas every truncated file is
 without a fracture, and a network would learn the grey of the missing half.
 """
 
+import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +35,36 @@ __all__ = [
 def examples(folder: Path) -> list[Example]:
     """Every usable example of `folder`. FileNotFoundError where there is no table.
 
-    AlteredDataset, a ValueError, if it was frozen and is not that any more.
+    AlteredDataset, a ValueError, if it was frozen and is not that any more. ValueError,
+    in words, where the table says what cannot be.
     """
     if (folder / dataset.MANIFEST).exists():
         dataset.verify(folder)
     read = _fracatlas if (folder / "split_info.csv").exists() else table
-    return read(folder)
+    try:
+        found = read(folder)
+    except KeyError as error:
+        raise ValueError(f"The table of {folder} lacks {error}.") from error
+    except (TypeError, ValueError, csv.Error) as error:
+        words = "has a row that is too short, or cannot be understood"
+        raise ValueError(f"The table of {folder} {words}: {error}.") from error
+    for example in found:
+        if why := _nonsense(example):
+            raise ValueError(f"{folder}, {example.image.name}: {why}.")
+    return found
+
+
+def _nonsense(example: Example) -> str:
+    """What is wrong with it, in words; empty where nothing is."""
+    if example.label not in (0, 1):
+        return f"the label {example.label} is neither 0 nor 1"
+    if not 0 <= example.weight < inf:
+        return f"the weight {example.weight} is none"
+    for box in example.boxes:
+        numbers = [side for side in box if isinstance(side, int | float)]
+        if not len(box) == len(numbers) == 4 or not all(map(isfinite, numbers)):
+            return f"{list(box)} is no box of x, y, width and height"
+    return ""
 
 
 def members(folder: Path) -> list[str]:

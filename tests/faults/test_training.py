@@ -1,9 +1,18 @@
-"""A real training worker, killed in the middle of a job."""
+"""A real training, killed in its middle: a worker's, and one without a clinic."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.search.test_run import folder_of_phantoms
 
 EPOCHS = 60
 START = f"""
@@ -50,6 +59,63 @@ def test_a_killed_training_goes_on_in_another_worker(on_sqlite):
     assert f"epoch {EPOCHS}:" in on_sqlite.log("successor")
     stages = "SELECT stage FROM clinic_modelversion ORDER BY id"
     assert on_sqlite.rows(stages) == [("active",), ("candidate",)]
+
+
+LEARN = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from safetensors.torch import save_file
+from search.data import examples
+from search.parts import Parts
+from search.run import prepared
+from search.together import fit
+from search.trainee import Stage
+from tests.search.test_run import PLAN, RECIPE
+room = Path(sys.argv[1])
+stages = Stage(2, 1.0, True, 1e-3), Stage(2, 1.0, False, 1e-3)
+
+def learn(name, last):
+    told = []
+
+    def tell(history, done):
+        told.append(done)
+        if done > last:  # in the middle of an epoch, without a word
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    parts = Parts.of(examples(room / "phantoms"))
+    material, _ = prepared(parts, RECIPE, room / "work")
+    progress = fit(replace(PLAN, stages=stages), material, room / name, tell=tell)
+    best = {k: v.contiguous() for k, v in progress.best.items()}
+    save_file(best, room / f"{name}.safetensors")
+    print(name, "from epoch", int(told[0]), flush=True)
+
+ends = []
+for name, last in ("killed", 2.2), ("killed", 99), ("whole", 99):
+    child = os.fork()  # a process each, for no more than one start of Python
+    if not child:
+        learn(name, last)
+        os._exit(0)
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print("ends", ends)
+"""
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_training_ends_in_the_weights_of_one_that_never_was(tmp_path):
+    folder_of_phantoms(tmp_path / "phantoms", 40)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    asked = [sys.executable, "-c", LEARN, str(tmp_path)]
+    said = subprocess.run(asked, cwd=ROOT, env=env, capture_output=True, check=True)
+    assert said.stdout.decode().splitlines() == [
+        "killed from epoch 2",
+        "whole from epoch 0",
+        f"ends [{-signal.SIGKILL}, 0, 0]",
+    ]
+    killed = load_file(tmp_path / "killed.safetensors")
+    whole = load_file(tmp_path / "whole.safetensors")
+    assert whole and all(torch.equal(killed[name], whole[name]) for name in whole)
 
 
 MAKE = """
