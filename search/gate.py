@@ -189,6 +189,12 @@ def _leaks(candidate: Measured) -> Iterator[str]:
             "whether the holdout was among them cannot be checked."
         )
         return
+    if candidate.unnamed:
+        named = _listed(list(candidate.unnamed))
+        yield (
+            f"{candidate.name} comes of {named}, of which no card names the patients "
+            "learnt from: whether the holdout was among them cannot be checked."
+        )
     known = {case.patient for case in candidate.cases} & candidate.learnt_from
     if known:
         named = ", ".join(sorted(known)[:NAMED]) + (", …" if len(known) > NAMED else "")

@@ -9,7 +9,8 @@
               by a tenth, "gradcam": the same}; older cards tell it under "pointing",
      "milliseconds": CPU time of one view, on the machine that trained}
 
-and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}}.
+and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}},
+and of the models that it comes of "learnt_before": {"patients": […], "unnamed": […]}.
 What is judged is the study, as radiologists judge it: its probability is what the
 model's own aggregation makes of its images. Intervals are drawn over patients as a
 whole: studies of one person are not independent. Numpy only: the web process judges.
@@ -56,7 +57,8 @@ class Measured:
     """What is known of one model. threshold: a probability. None: not measured.
 
     cases: the studies that judge it. images: of them. trouble: why its holdout cannot
-    be used, a sentence. learnt_from: the patients it was trained and tuned on.
+    be used, a sentence. learnt_from: the patients whom it was trained and tuned on, or
+    those it comes of. unnamed: the latter whose cards do not name theirs.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Measured:
     pointing: Mapping[str, float] = field(default_factory=dict)
     milliseconds: float | None = None
     learnt_from: frozenset[str] | None = None
+    unnamed: tuple[str, ...] = ()
     trouble: str = ""
 
 
@@ -77,7 +80,13 @@ def measured(
 
     threshold, aggregation: of the model's spec; by them its images make a study.
     """
-    known = Measured(name, threshold, learnt_from=_learnt_from(card.get("parts")))
+    met, before = _learnt_from(card.get("parts")), _before(card)
+    known = Measured(
+        name,
+        threshold,
+        learnt_from=None if met is None else met | set(before["patients"]),
+        unnamed=tuple(before["unnamed"]),
+    )
     told = card.get("holdout")
     if not isinstance(told, Mapping):
         words = f"{name} was not measured on a holdout: its card has none."
@@ -193,6 +202,14 @@ def _learnt_from(parts: object) -> frozenset[str] | None:
     if not isinstance(known[0], list):
         return None
     return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
+
+
+def _before(card: Mapping[str, object]) -> dict[str, list[str]]:
+    """Whom its weights had met before (`search.provenance`)."""
+    told = card.get("learnt_before")
+    told = told if isinstance(told, Mapping) else {}
+    found = {key: told.get(key) for key in ("patients", "unnamed")}
+    return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
 
 
 def _hits(card: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:

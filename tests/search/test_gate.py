@@ -140,7 +140,11 @@ def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
 
 
 def pictured(name, chances, *, aggregation="alo", side=lambda n: ""):
-    """A model of which the card tells two images a study, with these chances.
+    return measured(name, 0.5, card_of(chances, side), aggregation)
+
+
+def card_of(chances, side=lambda n: ""):
+    """A card that tells two images a study, with these chances.
 
     150 studies of 75 patients; the odd ones are fractured, on both images.
     """
@@ -159,7 +163,7 @@ def pictured(name, chances, *, aggregation="alo", side=lambda n: ""):
     rates = {"lrp": 0.6, "gradcam": 0.5}
     holdout = {"digest": "d", "cases": told, "hits": rates, "milliseconds": 100}
     parts = {"training": {"patients": ["elsewhere"]}}
-    return measured(name, 0.5, {"holdout": holdout, "parts": parts}, aggregation)
+    return {"holdout": holdout, "parts": parts}
 
 
 def sure(n):
@@ -377,6 +381,21 @@ def test_one_that_learnt_from_the_holdout_is_refused(candidate, incumbent):
         "fresh has learnt from 4 patients of the holdout (p3, p4, p5, …): "
         "its figures say nothing.",
     )
+
+
+def test_one_that_comes_of_models_that_met_the_holdout_is_refused():
+    """Parents, teachers, members, and whoever it was calibrated on."""
+    serving, told = pictured("serving", sure), card_of(sure)
+    told["learnt_before"] = {"patients": ["p3"], "unnamed": []}
+    assert refusals(measured("fresh", 0.5, told, "alo"), serving) == (
+        "fresh has learnt from 1 patient of the holdout (p3): its figures say nothing.",
+    )
+    told["learnt_before"] = {"patients": ["elsewhere"], "unnamed": ["parent"]}
+    (sentence,) = refusals(measured("fresh", 0.5, told, "alo"), serving)
+    assert sentence.startswith("fresh comes of parent, of which no card names the pat")
+    for odd in (None, 3, {"patients": 3, "unnamed": {}}, {}):
+        told["learnt_before"] = odd
+        assert refusals(measured("fresh", 0.5, told, "alo"), serving) == ()
 
 
 def test_one_that_does_not_say_what_it_learnt_from_is_refused(candidate, incumbent):
