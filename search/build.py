@@ -37,6 +37,7 @@ from search.sources import Study
 from search.table import Table
 from search.transform import Made, Rules
 
+Left = tuple[str, str]  # a path below the source, and a code of WHY
 OPTIONS, LOCK = "options.json", ".lock"
 AT_ONCE = 32  # headers a process looks at for one message
 
@@ -58,7 +59,10 @@ WHY = {
     "no_patient": "neither header nor table says whose it is: the same person might "
     "be on two sides",
     "no_row": "a picture of which the table says nothing",
+    "link": "a link to a file or a folder: what it leads to is not looked at",
+    "hidden": "hidden: its name or its folder's begins with a dot",
 }
+LISTED = 20  # lines of the table that a report names
 
 
 class BuildRefused(ValueError):
@@ -101,12 +105,13 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _pool(rules, jobs) as pool:
         _same_options(rules, labels)
-        studies = _scanned(pool, source)
+        names, left = sources.files(source)
+        studies = _scanned(pool, names)
         if (out / dataset.MANIFEST).exists():
-            return _frozen(rules, studies)
+            return _frozen(rules, studies, left)
         made = _made(pool, studies)
         shutil.rmtree(out / transform.PARTIAL, ignore_errors=True)
-        return _finished(rules, made)
+        return _finished(rules, made, left)
 
 
 @contextmanager
@@ -150,7 +155,7 @@ def _same_options(rules: Rules, labels: Path | None) -> None:
         if strangers:
             raise BuildRefused(f"{rules.out} holds something else: {strangers[0]}.")
         dataset.write_text(kept, json.dumps(options, indent=1))
-    before = json.loads(kept.read_text())
+    before = _told(kept)
     differing = [name for name, value in options.items() if before.get(name) != value]
     if differing:
         raise BuildRefused(
@@ -159,8 +164,18 @@ def _same_options(rules: Rules, labels: Path | None) -> None:
         )
 
 
-def _scanned(pool: ProcessPoolExecutor, source: Path) -> list[Study]:
-    names = sources.files(source)
+def _told(kept: Path) -> dict[str, object]:
+    """What an earlier build wrote into `kept`. BuildRefused if it was changed."""
+    try:
+        told = json.loads(kept.read_text())
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise BuildRefused(f"{kept} is not what a build wrote: take another folder.")
+    return told
+
+
+def _scanned(pool: ProcessPoolExecutor, names: Sequence[str]) -> list[Study]:
     keys = pool.map(workers.study_key, names, chunksize=AT_ONCE)
     bar = tqdm(keys, "looking", len(names), unit="file", disable=None)
     return sources.studies(bar)
@@ -185,7 +200,7 @@ def _made(pool: ProcessPoolExecutor, studies: Sequence[Study]) -> list[Made]:
     return made
 
 
-def _frozen(rules: Rules, studies: Sequence[Study]) -> Built:
+def _frozen(rules: Rules, studies: Sequence[Study], left: Sequence[Left]) -> Built:
     """A data set that is finished stays what it is."""
     manifest = dataset.verify(rules.out)
     made = [transform.standing(rules, study) for study in studies]
@@ -196,8 +211,8 @@ def _frozen(rules: Rules, studies: Sequence[Study]) -> Built:
         )
     return Built(
         str(manifest["digest"]),
-        json.loads((rules.out / "report.json").read_text()),
-        _dropped(made),
+        _told(rules.out / "report.json"),
+        _dropped(made, left),
     )
 
 
@@ -205,30 +220,39 @@ def _folders(out: Path) -> set[str]:
     return {path.name for path in (out / dataset.STUDIES).glob("*")}
 
 
-def _finished(rules: Rules, made: Sequence[Made]) -> Built:
+def _finished(rules: Rules, made: Sequence[Made], left: Sequence[Left]) -> Built:
     if strangers := _folders(rules.out) - {m.study for m in made}:
         raise BuildRefused(
             f"{rules.out} holds {len(strangers)} studies that the source has not: "
             "build into another folder."
         )
     rows = list(dataset.all_rows(rules.out))
+    told = _report(rules, rows, made, left)
+    if not rows:
+        raise BuildRefused(f"No image was taken. {in_words(told)}".strip())
     labelled = (row for row in rows if row["label"])
     dataset.write_rows(rules.out / dataset.EXAMPLES, labelled)
-    told = _report(rows, made)
     dataset.write_text(rules.out / "report.json", json.dumps(told, indent=1))
     dataset.write_text(rules.out / "report.txt", in_words(told))
     who = demographics.summary(rows)
     demographics_page.write(rules.out, who, f"Who is in {rules.out.name}")
     digest = dataset.freeze(rules.out)["digest"]
-    return Built(str(digest), told, _dropped(made))
+    return Built(str(digest), told, _dropped(made, left))
 
 
-def _dropped(made: Sequence[Made]) -> list[tuple[str, str]]:
-    return sorted(pair for m in made for pair in m.dropped)
+def _dropped(made: Sequence[Made], left: Sequence[Left]) -> list[Left]:
+    return sorted([*left, *(pair for m in made for pair in m.dropped)])
 
 
-def _report(rows: Sequence[dict[str, str]], made: Sequence[Made]) -> dict[str, object]:
-    codes = Counter(code for _, code in _dropped(made))
+def _report(
+    rules: Rules,
+    rows: Sequence[dict[str, str]],
+    made: Sequence[Made],
+    left: Sequence[Left],
+) -> dict[str, object]:
+    codes = Counter(code for _, code in _dropped(made, left))
+    known = set(rules.table.lines.values())
+    idle = sorted(known - {line for m in made for line in m.lines})
     labels = Counter(row["label"] for row in rows)
     return {
         "files": len(rows) + codes.total(),
@@ -238,6 +262,7 @@ def _report(rows: Sequence[dict[str, str]], made: Sequence[Made]) -> dict[str, o
         "fractured": labels["1"],
         "not_fractured": labels["0"],
         "without_label": labels[""],
+        "table": {"rows": len(known), "idle": len(idle), "lines": idle[:LISTED]},
         "dropped": {
             code: {"files": number, "why": WHY[code]}
             for code, number in codes.most_common()
@@ -257,4 +282,11 @@ def in_words(report: dict) -> str:
         f"  {found['files']} {code}: {found['why']}"
         for code, found in report["dropped"].items()
     ]
+    if (table := report["table"])["idle"]:
+        named = ", ".join(map(str, table["lines"]))
+        more = ", …" if table["idle"] > len(table["lines"]) else ""
+        lines.append(
+            f"{table['idle']} of {table['rows']} rows of the table say nothing of an "
+            f"image that was taken: line {named}{more}."
+        )
     return "\n".join(lines) + "\n"

@@ -7,18 +7,17 @@ their reason and never decoded leniently: in FracAtlas every truncated file is
 without a fracture, and a network would learn the grey of the missing half.
 """
 
-import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
 
 from search import dataset
-from search.example import Box, Example, rows, split, table, without_contradictions
-from search.studies import studies
+from search.example import Box, Example, split, table, without_contradictions
+from search.studies import fracatlas, studies
+from search.table import BadTable
 
 __all__ = [
     "Box",
@@ -35,36 +34,21 @@ __all__ = [
 def examples(folder: Path) -> list[Example]:
     """Every usable example of `folder`. FileNotFoundError where there is no table.
 
-    AlteredDataset, a ValueError, if it was frozen and is not that any more. ValueError,
-    in words, where the table says what cannot be.
+    BadTable where it cannot be used, AlteredDataset if it was frozen and is not that
+    any more: both ValueErrors, in words.
     """
     if (folder / dataset.MANIFEST).exists():
         dataset.verify(folder)
     read = _fracatlas if (folder / "split_info.csv").exists() else table
     try:
         found = read(folder)
-    except KeyError as error:
-        raise ValueError(f"The table of {folder} lacks {error}.") from error
-    except (TypeError, ValueError, csv.Error) as error:
-        words = "has a row that is too short, or cannot be understood"
-        raise ValueError(f"The table of {folder} {words}: {error}.") from error
-    for example in found:
-        if why := _nonsense(example):
-            raise ValueError(f"{folder}, {example.image.name}: {why}.")
+    except BadTable:
+        raise
+    except (KeyError, TypeError, ValueError) as error:  # in FracAtlas' own files
+        raise BadTable(f"{folder.name} is not laid out so: {error!r}.") from error
+    if not found:
+        raise BadTable(f"{folder.name} lists no image that has a label.")
     return found
-
-
-def _nonsense(example: Example) -> str:
-    """What is wrong with it, in words; empty where nothing is."""
-    if example.label not in (0, 1):
-        return f"the label {example.label} is neither 0 nor 1"
-    if not 0 <= example.weight < inf:
-        return f"the weight {example.weight} is none"
-    for box in example.boxes:
-        numbers = [side for side in box if isinstance(side, int | float)]
-        if not len(box) == len(numbers) == 4 or not all(map(isfinite, numbers)):
-            return f"{list(box)} is no box of x, y, width and height"
-    return ""
 
 
 def members(folder: Path) -> list[str]:
@@ -122,7 +106,7 @@ def _fracatlas(folder: Path) -> list[Example]:
     is guessed (search/studies.py). Labels remain those of the image.
     """
     boxes = coco_boxes(folder / "fractures_coco.json")
-    known = _fracatlas_rows(folder)
+    known = fracatlas(folder)
     study = studies(known)
     traits = {row["image_id"]: _traits(row) for row in known}
     return [
@@ -139,13 +123,6 @@ def _fracatlas(folder: Path) -> list[Example]:
         for row in known
         if row["truncated"] == "0" and row["dup_flag"] != "crosslabel_dup"
     ]
-
-
-def _fracatlas_rows(folder: Path) -> list[dict[str, str]]:
-    """What both tables know of every image."""
-    published = {row["image_id"]: row for row in rows(folder / "dataset.csv")}
-    split_info = rows(folder / "split_info.csv")
-    return [published[row["image_id"]] | row for row in split_info]
 
 
 def _traits(row: dict[str, str]) -> tuple[tuple[str, str], ...]:

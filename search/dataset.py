@@ -22,6 +22,7 @@ from tqdm import tqdm
 from inference.artifact import file_digest
 from search.example import Example, table
 from search.parts import Parts
+from search.table import BadTable
 
 MANIFEST, EXAMPLES, STUDIES = "dataset.json", "examples.csv", "studies"
 COLUMNS = (
@@ -74,7 +75,10 @@ def verify(folder: Path) -> dict[str, object]:
     said = _read(folder)
     if said.get("version") != VERSION:
         raise AlteredDataset(f"{folder}: {MANIFEST} is of an unknown version.")
-    found = _measured(folder)
+    try:
+        found = _measured(folder)
+    except (BadTable, OSError) as error:
+        raise AlteredDataset(f"{folder} is not what was frozen: {error}") from error
     for what in "labels", "split", "files":
         _compare(folder, what, said.get(what), found[what])
     if said.get("digest") != found["digest"]:

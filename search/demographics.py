@@ -10,19 +10,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from search import dataset
+from search import dataset, traits
 from search.example import rows
-from search.studies import PARTS, VIEWS, studies
+from search.studies import PARTS, VIEWS, fracatlas, studies
+from search.table import columns
+from search.traits import AGES, ATTRIBUTES
 
 Row = Mapping[str, str]
 
-ATTRIBUTES = ("age", "sex", "side", "view", "part", "maker", "cast", "metal")
-AGES = ((0, "0–1"), (2, "2–5"), (6, "6–11"), (12, "12–17"), (18, "18–39"))
-AGES += ((40, "40–64"), (65, "65–89"), (90, "90 and older"))
+PAGE, NUMBERS = "demographics.html", "demographics.json"  # of `demographics_page`
+GRAZPEDWRI = (
+    "filestem", "patient_id", "study_number", "fracture_visible", "age", "gender",
+    "laterality", "projection", "device_manufacturer", "cast", "metal",
+)  # fmt: skip
 MOST = 12  # groups of an attribute; the rest is told as one
 REST, MISSING = "all others", "missing"
 PROJECTIONS = {"1": "frontal", "2": "lateral", "3": "oblique"}
-MARKS = {"1": "yes", "0": "no"}
 
 
 def rows_of(source: Path) -> list[Row]:
@@ -55,13 +58,9 @@ def summary(found: Iterable[Row]) -> dict[str, object]:
 
 
 def _metadata(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig") as file:
-        columns = file.readline().strip().split(",")
-    if "filestem" in columns:
-        return [_grazpedwri(row) for row in rows(path)]
-    if "image" not in columns:
-        raise ValueError(f"{path} has no column image, so it lists no images.")
-    return list(rows(path))
+    if GRAZPEDWRI[0] in columns(path):
+        return [_grazpedwri(row) for row in rows(path, *GRAZPEDWRI)]
+    return list(rows(path, "image"))
 
 
 def _grazpedwri(row: Row) -> Row:
@@ -84,8 +83,7 @@ def _grazpedwri(row: Row) -> Row:
 
 def _fracatlas(folder: Path) -> list[Row]:
     """Neither age nor sex nor side was published; a patient is a block."""
-    published = {row["image_id"]: row for row in rows(folder / "dataset.csv")}
-    split_info = [published[r["image_id"]] | r for r in rows(folder / "split_info.csv")]
+    split_info = fracatlas(folder)
     study = studies(split_info)
     return [
         {
@@ -123,21 +121,11 @@ def _attribute(name: str, found: list[Row]) -> dict[str, object]:
 
 
 def _group(name: str, row: Row) -> str:
-    value = (row.get(name) or "").strip()
-    if name == "age":
-        age = _age(row)
-        return MISSING if age is None else [g for low, g in AGES if age >= low][-1]
-    if name in ("cast", "metal") and value in MARKS:
-        return MARKS[value]
-    return value or MISSING
+    return traits.group(name, row.get(name)) or MISSING
 
 
 def _age(row: Row) -> float | None:
-    try:
-        age = float(row.get("age") or "")
-    except ValueError:
-        return None
-    return age if 0 <= age < 130 else None
+    return traits.age(row.get("age") or "")
 
 
 def _ordered(name: str, groups: Mapping[str, list[Row]]) -> list[tuple[str, list[Row]]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from search import drawn
 from search.dataset import write_text
+from search.demographics import NUMBERS, PAGE
 
-PAGE, NUMBERS = "demographics.html", "demographics.json"
 TITLES = {
     "age": "Age in years",
     "sex": "Sex",

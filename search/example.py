@@ -1,14 +1,17 @@
 """One labelled radiograph, tables of them, and splits that cannot leak."""
 
-import csv
 import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search import traits
+from search.table import BadTable, boxes_of
+from search.table import rows as numbered
+
 Box = tuple[float, float, float, float]  # x, y, width, height in frame pixels
+NAMED = ("image", "label", "study", "patient")  # what a row of a table cannot lack
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,45 @@ class Example:
 
 def table(folder: Path) -> list[Example]:
     """`examples.csv`: image (path in the folder), label, study, patient, and if
-    known group, part, boxes (JSON list of [x, y, width, height]), weight."""
+    known group, part, boxes (JSON list of [x, y, width, height]), weight, and what
+    `search.traits` names. BadTable, in words, for a row that cannot be used."""
+    path = folder / "examples.csv"
     return [
-        Example(
-            image=folder / row["image"],
-            label=int(row["label"]),
-            study=row["study"],
-            patient=row["patient"],
-            group=row.get("group") or "",
-            part=row.get("part") or "",
-            boxes=tuple(map(tuple, json.loads(row.get("boxes") or "[]"))),
-            weight=float(row.get("weight") or 1),
-        )
-        for row in rows(folder / "examples.csv")
+        _example(folder, row, f"{path.name}, line {line}")
+        for line, row in numbered(path, *NAMED)
     ]
+
+
+def _example(folder: Path, row: Mapping[str, str], where: str) -> Example:
+    if lacking := [name for name in NAMED if not row[name]]:
+        raise BadTable(f"{where}: the row has no {lacking[0]}.")
+    if row["label"] not in ("0", "1"):
+        words = f"the label “{row['label'][:20]}” is neither 0 nor 1"
+        raise BadTable(f"{where}: {words}.")
+    boxes, weight = boxes_of(row.get("boxes", "")), _weight(row.get("weight", ""))
+    if boxes is None or weight is None:
+        what = "boxes" if boxes is None else "weight"
+        raise BadTable(f"{where}: the {what} cannot be understood.")
+    return Example(
+        image=folder / row["image"],
+        label=int(row["label"]),
+        study=row["study"],
+        patient=row["patient"],
+        group=row.get("group", ""),
+        part=row.get("part", ""),
+        boxes=boxes,
+        weight=weight,
+        traits=traits.of(row),
+    )
+
+
+def _weight(text: str) -> float | None:
+    """In (0, 1]; 1 where nothing is said."""
+    try:
+        weight = float(text or 1)
+    except ValueError:
+        return None
+    return weight if 0 < weight <= 1 else None
 
 
 def without_contradictions(found: Sequence[Example]) -> list[Example]:
@@ -81,9 +109,9 @@ def split(
     return rest, held
 
 
-def rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        yield from csv.DictReader(file)
+def rows(path: Path, *needed: str) -> Iterator[dict[str, str]]:
+    """Of a CSV; see `search.table.rows`."""
+    return (row for _, row in numbered(path, *needed))
 
 
 def _fraction(text: str) -> float:

@@ -23,15 +23,21 @@ class Study:
     files: tuple[str, ...]
 
 
-def files(source: Path) -> list[str]:
-    """Every file below `source`, links and hidden ones left out, in a fixed order."""
-    found = [
-        path.relative_to(source)
-        for path in source.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    ]
-    seen = [p for p in found if not any(part.startswith(".") for part in p.parts)]
-    return sorted(path.as_posix() for path in seen)
+def files(source: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Every file below `source`, in a fixed order, and what is not looked at: (path,
+    why), links (to a file or a folder) and hidden files."""
+    found, left = [], []
+    for path in sorted(source.rglob("*")):
+        name = path.relative_to(source)
+        if path.is_symlink():
+            left.append((name.as_posix(), "link"))
+        elif not path.is_file():
+            continue
+        elif any(part.startswith(".") for part in name.parts):
+            left.append((name.as_posix(), "hidden"))
+        else:
+            found.append(name.as_posix())
+    return sorted(found), sorted(left)
 
 
 def studies(keys: Iterable[tuple[str, str]]) -> list[Study]:

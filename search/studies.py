@@ -18,21 +18,41 @@ split by block keeps any mistake on one side.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from search.table import BadTable, rows
+
 Row = Mapping[str, str]  # of dataset.csv, with the block
 
 PARTS = ("hand", "leg", "hip", "shoulder")
 VIEWS = ("frontal", "lateral", "oblique")
 LONGEST = 4
+PUBLISHED = ("image_id", *PARTS, *VIEWS, "hardware", "multiscan")
+SPLIT = (
+    "image_id", "folder", "block", "neardup_group", "dup_flag", "truncated",
+    "fractured_folder",
+)  # fmt: skip
 
 
-def studies(rows: Iterable[Row]) -> dict[str, str]:
+def fracatlas(folder: Path) -> list[dict[str, str]]:
+    """What both tables of FracAtlas know of every image. BadTable, in words."""
+    table = rows(folder / "dataset.csv", *PUBLISHED)
+    published = {row["image_id"]: row for _, row in table}
+    found = []
+    for line, row in rows(folder / "split_info.csv", *SPLIT):
+        if row["image_id"] not in published:
+            name = row["image_id"][:40]
+            raise BadTable(f"split_info.csv, line {line}: dataset.csv has no “{name}”.")
+        found.append(published[row["image_id"]] | row)
+    return found
+
+
+def studies(images: Iterable[Row]) -> dict[str, str]:
     """The study of each image id, named by its first image without the suffix.
 
-    rows: all images, also those that will not be used, for they join others.
+    images: all of them, also those that will not be used, for they join others.
     """
     found: dict[str, str] = {}
     study: list[Row] = []
-    for row in sorted(rows, key=lambda row: _number(row["image_id"])):
+    for row in sorted(images, key=lambda row: _number(row["image_id"])):
         study = [*study, row] if study and _goes_on(study, row) else [row]
         found[row["image_id"]] = Path(study[0]["image_id"]).stem
     return found

@@ -7,7 +7,8 @@ row holds for every image of that study.
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +25,14 @@ class BadTable(ValueError):
 
 @dataclass(frozen=True)
 class Table:
-    """images and studies: key -> row. A key is found once, or twice with one label."""
+    """images and studies: key -> row. A key is found once, or twice saying the same.
+
+    lines: key -> where in the file its row ends.
+    """
 
     images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     studies: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def row(self, images: tuple[str, ...], studies: tuple[str, ...]) -> dict[str, str]:
         """What is said of the image with any of these keys; {} if nothing is."""
@@ -37,29 +42,62 @@ class Table:
                 found |= {k: v for k, v in rows.get(key, {}).items() if v}
         return found
 
+    def matched(self, images: tuple[str, ...], studies: tuple[str, ...]) -> set[int]:
+        """The lines of the rows that say something of an image with these keys."""
+        found = {key for key in images if key in self.images}
+        found |= {key for key in studies if key in self.studies}
+        return {self.lines[key] for key in found & self.lines.keys()}
+
 
 def read(path: Path) -> Table:
     """BadTable if a row says nothing, too much, or two things."""
     images: dict[str, Mapping[str, str]] = {}
     studies: dict[str, Mapping[str, str]] = {}
+    lines: dict[str, int] = {}
+    if not set(KEYS) & set(columns(path)):
+        raise BadTable(f"{path.name} has neither a column image nor a column study.")
+    for line, row in rows(path):
+        said = {name: value.strip() for name, value in row.items()}
+        where = f"{path.name}, line {line}"
+        known, key = images, Path(said.get("image") or "").as_posix()
+        if not said.get("image"):
+            known, key = studies, said.get("study", "")
+        if not key:
+            raise BadTable(f"{where}: the row names no image and no study.")
+        _add(known, key, said, where)
+        lines.setdefault(key, line)
+    return Table(images, studies, lines)
+
+
+def columns(path: Path) -> list[str]:
+    """The names in the first line of a CSV; BadTable where it is none."""
+    with path.open(newline="", encoding="utf-8-sig") as file, _understood(path):
+        return next(csv.reader(file), [])
+
+
+def rows(path: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV, "" for what a short row lacks. BadTable, in words, where
+    it is none or has not all columns that are `needed`."""
+    known = columns(path)
+    if lacking := [name for name in needed if name not in known]:
+        raise BadTable(f"{path.name} has no column {lacking[0]}.")
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        _check_columns(path, reader.fieldnames or [])
-        for row in reader:
-            said = {k: (v or "").strip() for k, v in row.items() if k}
-            where = f"{path.name}, line {reader.line_num}"
-            rows, key = images, Path(said.get("image") or "").as_posix()
-            if not said.get("image"):
-                rows, key = studies, said.get("study", "")
-            if not key:
-                raise BadTable(f"{where}: the row names no image and no study.")
-            _add(rows, key, said, where)
-    return Table(images, studies)
+        while True:
+            with _understood(path, reader):
+                row = next(reader, None)
+            if row is None:
+                return
+            yield reader.line_num, {k: v or "" for k, v in row.items() if k}
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    if not set(KEYS) & set(columns):
-        raise BadTable(f"{path.name} has neither a column image nor a column study.")
+@contextmanager
+def _understood(path: Path, reader: csv.DictReader | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (csv.Error, UnicodeDecodeError) as error:
+        line = f", after line {reader.line_num}" if reader else ""
+        raise BadTable(f"{path.name}{line}: this is no CSV ({error}).") from error
 
 
 def _add(
@@ -68,11 +106,16 @@ def _add(
     label = said.get("label", "")
     if label not in LABELS:
         raise BadTable(f"{where}: the label “{label[:20]}” is neither 0 nor 1.")
-    if not _is_age(said.get("age", "")) or not _are_boxes(said.get("boxes", "")):
+    if not _is_age(said.get("age", "")) or boxes_of(said.get("boxes", "")) is None:
         raise BadTable(f"{where}: the age or the boxes cannot be understood.")
     known = rows.setdefault(key, said)
     if known.get("label", "") != label:
         raise BadTable(f"{where}: “{key[:80]}” is given two labels.")
+    if differing := [name for name in said if known.get(name, "") != said[name]]:
+        raise BadTable(
+            f"{where}: of “{key[:80]}” an earlier row says something else: "
+            f"{', '.join(differing)}. All of it, several boxes too, goes into one row."
+        )
 
 
 def _is_age(text: str) -> bool:
@@ -82,9 +125,11 @@ def _is_age(text: str) -> bool:
         return False
 
 
-def _are_boxes(text: str) -> bool:
+def boxes_of(text: str) -> tuple[tuple[float, ...], ...] | None:
+    """[[x, y, width, height], …] as JSON; None if it is something else."""
     try:
         boxes = json.loads(text or "[]")
-        return all(len([float(number) for number in box]) == 4 for box in boxes)
+        found = tuple(tuple(float(number) for number in box) for box in boxes)
     except (TypeError, ValueError):
-        return False
+        return None
+    return found if all(len(box) == 4 for box in found) else None

@@ -54,11 +54,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Made:
-    """What became of one study's files. dropped: (file, code)."""
+    """What became of one study's files. dropped: (file, code). lines: of the table,
+    whose rows say something of an image that was taken."""
 
     study: str
     images: int
     dropped: tuple[tuple[str, str], ...]
+    lines: tuple[int, ...] = ()
 
 
 def make(rules: Rules, study: Study) -> Made:
@@ -74,11 +76,12 @@ def make(rules: Rules, study: Study) -> Made:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     rows: dict[str, Row] = {}
-    dropped = []
+    dropped, lines = [], set()
     for file in study.files:
         try:
-            row = _image(rules, study, file, partial, rows)
+            row, said = _image(rules, study, file, partial, rows)
             rows[row["image"]] = row
+            lines |= said
         except (UnreadableFrame, Dropped) as error:
             dropped.append((file, error.code))
     write_rows(partial / "study.csv", [rows[image] for image in sorted(rows)])
@@ -86,12 +89,13 @@ def make(rules: Rules, study: Study) -> Made:
         "sources": _fingerprint(rules, study),
         "images": len(rows),
         "dropped": [[rules.names.of("file", f), code] for f, code in dropped],
+        "lines": sorted(lines),
     }
     write_text(partial / "study.json", json.dumps(told, indent=1))
     shutil.rmtree(final, ignore_errors=True)
     final.parent.mkdir(exist_ok=True)
     partial.rename(final)
-    return Made(name, len(rows), tuple(dropped))
+    return Made(name, len(rows), tuple(dropped), tuple(told["lines"]))
 
 
 def standing(rules: Rules, study: Study) -> Made | None:
@@ -99,13 +103,13 @@ def standing(rules: Rules, study: Study) -> Made | None:
     name = rules.study(study)
     try:
         told = json.loads((rules.out / STUDIES / name / "study.json").read_text())
-    except (OSError, ValueError):
+        if told["sources"] != _fingerprint(rules, study):
+            return None
+        files = {rules.names.of("file", file): file for file in study.files}
+        dropped = tuple((files[file], code) for file, code in told["dropped"])
+        return Made(name, told["images"], dropped, tuple(told["lines"]))
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    if told["sources"] != _fingerprint(rules, study):
-        return None
-    files = {rules.names.of("file", file): file for file in study.files}
-    dropped = tuple((files[file], code) for file, code in told["dropped"])
-    return Made(name, told["images"], dropped)
 
 
 def _fingerprint(rules: Rules, study: Study) -> str:
@@ -116,10 +120,11 @@ def _fingerprint(rules: Rules, study: Study) -> str:
 
 def _image(
     rules: Rules, study: Study, file: str, folder: Path, before: Mapping[str, Row]
-) -> Row:
-    """Write the picture into `folder`; -> its row. before: those of the study."""
+) -> tuple[Row, set[int]]:
+    """Write the picture into `folder`; -> its row, and the lines of the table that say
+    something of it. before: the rows of the study."""
     read = _picture if is_picture(file) else _radiograph
-    pixels, sop, patient, row = read(rules, study, file)
+    pixels, sop, patient, row, lines = read(rules, study, file)
     image = rules.names.of("image", sop or file)
     names = {
         "image": f"{STUDIES}/{rules.study(study)}/{image}.png",
@@ -133,7 +138,7 @@ def _image(
     path = folder / f"{image}.png"
     if not cv2.imwrite(str(path), pixels, COMPRESSION):
         raise OSError(f"{path} cannot be written")
-    return row | names
+    return row | names, lines
 
 
 def _picture(rules: Rules, study: Study, file: str) -> tuple:
@@ -142,7 +147,8 @@ def _picture(rules: Rules, study: Study, file: str) -> tuple:
         raise Dropped("no_row")
     patient = _patient(rules, study, said.get("patient", ""))
     pixels = picture.frame(rules.source / file).pixels
-    return pixels, "", patient, _said(rules, said)
+    lines = rules.table.matched((file,), ())
+    return pixels, "", patient, _said(rules, said), lines
 
 
 def _radiograph(rules: Rules, study: Study, file: str) -> tuple:
@@ -150,12 +156,16 @@ def _radiograph(rules: Rules, study: Study, file: str) -> tuple:
     _refuse_unwanted(rules, ds)
     pixels = dicom.frame(ds).pixels
     sop = identity(ds, "SOPInstanceUID")
-    keys = identity(ds, "StudyInstanceUID"), identity(ds, "AccessionNumber")
-    said = rules.table.row((file, sop), keys)
+    keys = (
+        (file, sop),
+        (identity(ds, "StudyInstanceUID"), identity(ds, "AccessionNumber")),
+    )
+    said = rules.table.row(*keys)
     told = identity(ds, "PatientID"), said.get("patient", "")
     patient = _patient(rules, study, *told)
     header = described(ds, patient, rules.names)
-    return pixels, sop, patient, header | _said(rules, said)
+    row = header | _said(rules, said)
+    return pixels, sop, patient, row, rules.table.matched(*keys)
 
 
 def _refuse_unwanted(rules: Rules, ds: Dataset) -> None:

@@ -183,6 +183,55 @@ def test_a_folder_with_something_else_in_it_is_left_alone(archive, tmp_path):
         build(tmp_path / "none", tmp_path / "out", salt=SALT)
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "{", ""])
+def test_options_that_are_none_are_refused_in_words(archive, tmp_path, text):
+    (tmp_path / "options.json").write_text(text)
+    with pytest.raises(BuildRefused, match="is not what a build wrote"):
+        made(archive, tmp_path)
+
+
+@pytest.mark.parametrize("name", [None, "notes.txt", ".hidden"])
+def test_a_source_without_an_image_makes_no_data_set(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    if name:
+        (tmp_path / "in" / name).write_text("x")
+    with pytest.raises(BuildRefused, match="No image was taken") as refused:
+        build(tmp_path / "in", tmp_path / "out", salt=SALT, jobs=1)
+    assert not (tmp_path / "out" / dataset.MANIFEST).exists()
+    why = {None: "0 of 0 files", "notes.txt": "1 not_dicom", ".hidden": "1 hidden"}
+    assert why[name] in str(refused.value)
+
+
+def test_nothing_is_left_out_in_silence(tmp_path):
+    """Links, hidden files, images of nobody, rows of the table that meet no image."""
+    source = fill(tmp_path / "in", 2, views=1)
+    save(radiograph("X", 1, PatientID=""), source / "nobody.dcm")
+    (source / ".hidden").write_text("x")
+    (source / "linked.dcm").symlink_to(source / "nobody.dcm")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("study,label\nAP01,1\nAP99,0\nAP11,0\nAX1,1\n")
+    options = {"salt": SALT, "labels": labels, "jobs": 1}
+    found = build(source, tmp_path / "out", **options)
+    assert dict(found.dropped) == {
+        ".hidden": "hidden",
+        "linked.dcm": "link",
+        "nobody.dcm": "no_patient",
+    }
+    assert found.report["files"] == 5
+    assert found.report["table"] == {"rows": 4, "idle": 2, "lines": [3, 5]}
+    words = (tmp_path / "out" / "report.txt").read_text()
+    assert (
+        "2 of 4 rows of the table say nothing of an image that was taken: line 3, 5."
+        in words
+    )
+    assert build(source, tmp_path / "out", **options) == found
+    everybody = build(source, tmp_path / "all", unnamed=True, **options)
+    assert everybody.report["images"] == 3
+    assert everybody.report["table"]["lines"] == [3]
+    with pytest.raises(BuildRefused, match="begun with another unnamed"):
+        build(source, tmp_path / "out", unnamed=True, **options)
+
+
 def test_one_build_at_a_time(archive, tmp_path):
     import fcntl
 

@@ -187,23 +187,3 @@ def test_what_is_read_of_a_folder_is_told_file_by_file(tmp_path):
     (tmp_path.parent / "outside.png").write_text("x")
     with pytest.raises(ValueError, match=r"outside\.png lies outside"):
         members(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        ("image,study,patient\na.png,s,p", "lacks 'label'"),
-        ("image,label,study,patient\na.png", "too short"),
-        ("image,label,study,patient\na.png,x,s,p", "cannot be understood"),
-        ("image,label,study,patient\na.png,7,s,p", r"a\.png: the label 7 is neither"),
-        ("image,label,study,patient,boxes\na.png,1,s,p,5", "cannot be understood"),
-        ("image,label,study,patient,boxes\na.png,1,s,p,[[1]]", r"\[1\] is no box"),
-        ('image,label,study,patient,boxes\na.png,1,s,p,"[""abcd""]"', "is no box"),
-        ("image,label,study,patient,weight\na.png,1,s,p,nan", "weight nan"),
-        ('image,label,study,patient\n"a.png,' + "x" * 200_000, "field larger"),
-    ],
-)
-def test_a_table_that_says_what_cannot_be_is_refused_in_words(tmp_path, table, words):
-    (tmp_path / "examples.csv").write_text(table)
-    with pytest.raises(ValueError, match=words):
-        examples(tmp_path)

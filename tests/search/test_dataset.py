@@ -55,6 +55,16 @@ def test_a_changed_byte_of_a_picture(folder):
     refused(folder, f"the file .*{picture.name} differs")
 
 
+def test_a_table_without_its_columns(folder):
+    change(folder / "examples.csv", "label", "lable")
+    refused(folder, r"is not what was frozen: examples\.csv has no column label")
+
+
+def test_a_table_that_is_gone(folder):
+    (folder / "examples.csv").unlink()
+    refused(folder, "is not what was frozen: ")
+
+
 def test_a_changed_label(folder):
     table = folder / "examples.csv"
     rows = dataset.rows_of(table)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.demographics import ATTRIBUTES, MOST, REST, rows_of, summary
+from search.table import BadTable
 
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -93,3 +94,23 @@ def test_fracatlas_says_what_was_not_published(sample_data):
     missing = {n for n in ATTRIBUTES if not told["attributes"][n]["known"]}
     assert missing == {"age", "sex", "side", "maker", "cast"}
     assert told["patients"] == 49
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"t.csv": "filestem,age\na,3\n"}, "t.csv has no column patient_id."),
+        ({"t.csv": "file,age\na,3\n"}, "t.csv has no column image."),
+        ({"t.csv": 'image\n"' + "x" * 200_000}, "this is no CSV"),
+        (
+            {"split_info.csv": "block\n1\n", "dataset.csv": "hand\n1\n"},
+            "dataset.csv has no column image_id.",
+        ),
+    ],
+)
+def test_a_table_of_another_kind_is_refused_in_words(tmp_path, files, words):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BadTable) as refused:
+        rows_of(tmp_path / "t.csv" if "t.csv" in files else tmp_path)
+    assert words in str(refused.value)

@@ -10,7 +10,15 @@ def test_links_and_hidden_files_are_left_out(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "b")
-    assert sources.files(tmp_path) == ["a/c", "b"]
+    (tmp_path / "away").symlink_to(tmp_path / "a")
+    found, left = sources.files(tmp_path)
+    assert found == ["a/c", "b"]
+    assert left == [
+        (".git/x", "hidden"),
+        (".hidden", "hidden"),
+        ("away", "link"),
+        ("link", "link"),
+    ]
 
 
 def test_studies_are_put_together_from_headers_and_tables(tmp_path):
@@ -20,7 +28,7 @@ def test_studies_are_put_together_from_headers_and_tables(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "empty.dcm").touch()
     said = Table(images={f"{n}.png": {"study": "s"} for n in "ab"})
-    names = [*sources.files(tmp_path), "a.png", "b.png", "c.PNG"]
+    names = [*sources.files(tmp_path)[0], "a.png", "b.png", "c.PNG"]
     keys = [(name, sources.study_key(tmp_path, name, said)) for name in names]
     groups = {study.files for study in sources.studies(keys)}
     assert groups == {

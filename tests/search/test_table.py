@@ -34,8 +34,27 @@ def test_a_row_of_the_study_holds_for_its_images_and_the_image_knows_better(tmp_
         ("image,label\n,1\n", "line 2: the row names no image and no study"),
         ("image,label,age\na,1,old\n", "line 2: the age or the boxes"),
         ('image,label,boxes\na,1,"[[1, 2, 3]]"\n', "line 2: the age or the boxes"),
+        ("image,label,boxes\na,1,5\n", "line 2: the age or the boxes"),
+        (
+            'image,label,boxes\na,1,"[[1, 2, 3, 4]]"\na,1,"[[5, 6, 7, 8]]"\n',
+            "line 3: of “a” an earlier row says something else: boxes.",
+        ),
+        ('image,label\na,1\nb,"' + "x" * 200_000, "after line 2: this is no CSV"),
+        ("", "neither a column image nor a column study"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(tmp_path, text, reason):
     with pytest.raises(BadTable, match=reason):
         read(written(tmp_path, text))
+
+
+def test_what_is_no_text_is_refused_in_words(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"image,label\n\xff\xfe,1\n")
+    with pytest.raises(BadTable, match=r"labels\.csv.*: this is no CSV"):
+        read(path)
+
+
+def test_the_same_row_twice_is_as_once(tmp_path):
+    found = read(written(tmp_path, "image,label,boxes\na,1,[]\na,1,[]\n,,\n"[:-4]))
+    assert found.matched(("a", "b"), ("",)) == {2}
