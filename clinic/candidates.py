@@ -70,7 +70,7 @@ def provide(*, job_id: int, pacs: Pacs) -> None:
     if job is None:
         return
     with jobs.outcome(job), jobs.alive(job):
-        diary, folder = Diary(job), leavings.room(job) / f"verdicts-{job.pk}"
+        diary, folder = Diary(job), leavings.verdicts(job)
         diary.say("freezing the verdicts", step="fetching images")
         images = frozen(job, pacs, folder, diary)
         refuse_one_sided(data.examples(images))

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -54,7 +55,8 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
         TRAININGS.select_related("parent", "candidate", "by"), pk=pk
     )
     part = "HX-Request" in request.headers
-    about = {"job": shown, "chart": _curve(shown)}
+    who = leavings.people(shown).exists()
+    about = {"job": shown, "chart": _curve(shown), "who": who}
     if not shown.is_open:  # looked at once, not every two seconds
         about |= {"bytes": leavings.size(shown), "kept": leavings.obstacle(shown)}
     return render(request, "_job_part.html" if part else "job.html", about)
@@ -68,6 +70,19 @@ def curve(request: HttpRequest, pk: int) -> HttpResponse:
     if shown.is_open and request.GET.get("seen") == str(len(shown.history)):
         return HttpResponse(status=UNCHANGED)
     return render(request, "_curve.html", {"job": shown, "chart": _curve(shown)})
+
+
+@roles(ADMINISTRATOR)
+@require_safe
+def people(request: HttpRequest, pk: int, file: str) -> HttpResponseBase:
+    """Who is in the verdicts that a training or a search learnt from, as a file: the
+    page brings styles of its own, which no page of the clinic may."""
+    kept = leavings.people(get_object_or_404(Job, pk=pk)) / file
+    try:
+        opened = kept.open("rb")
+    except FileNotFoundError:
+        raise Http404("Nothing is kept of who is in these data.") from None
+    return FileResponse(opened, as_attachment=True, filename=f"job-{pk}-{file}")
 
 
 @roles(ADMINISTRATOR)

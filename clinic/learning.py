@@ -16,9 +16,9 @@ from itertools import groupby
 from pathlib import Path
 
 import cv2
-import numpy as np
 from django.conf import settings
 from django.db.models import Exists, OuterRef
+from pydicom import Dataset
 
 from clinic import pseudonyms
 from clinic.models import ImageReading, Prediction, Review
@@ -26,11 +26,14 @@ from clinic.pacs import GoneFromPacs, Pacs
 from clinic.review import disagree, standing
 from inference import dicom
 from inference.unreadable import UnreadableFrame
+from search.deidentify import described
+from search.demographics import rows_of, summary
 from search.gate import FEWEST as FEWEST_HELD
 from search.parts import is_held_out
 
 TABLE = "examples.csv"
 COLUMNS = ("image", "label", "study", "patient", "part", "boxes", "weight")
+HEADER = ("age", "sex", "side", "view", "maker")  # of each image, de-identified
 SIDES = ("x", "y", "width", "height")
 FEWEST = 3  # studies of each kind: training, validation and holdout need one
 FRACTURE = Review.Verdict.FRACTURE
@@ -164,6 +167,9 @@ def freeze(
     -> the data set's digest, and which instances were left out for which reason.
     tell: called after each study with how many are done. Raises PacsUnavailable.
     """
+    # Matplotlib sits behind it, which the web process has no use for.
+    from search.demographics_page import write
+
     partial, missing, rows = folder.with_suffix(".part"), defaultdict(list), []
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -171,12 +177,19 @@ def freeze(
         rows += _fetch(pk, weight, pacs, partial, missing)
         tell(done)
     with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS + HEADER)
         writer.writeheader()
         writer.writerows(rows)
+    who = summary(rows_of(partial))
+    write(people(folder), who, f"Who is in {folder.name}")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return digest(folder), dict(missing)
+
+
+def people(folder: Path) -> Path:
+    """Where it is told who is in `folder`: beside it, and not in its digest."""
+    return folder.with_name(f"{folder.name}-people")
 
 
 def digest(folder: Path) -> str:
@@ -205,29 +218,31 @@ def _fetch(
     for image in images.select_related("instance__series").order_by("pk"):
         name = f"{image.instance_id}.png"
         try:
-            pixels = _judged(image, pacs)
+            ds = _judged(image, pacs)
+            pixels = dicom.frame(ds).pixels
         except UnreadableFrame as error:
             missing[error.code].append(image.instance_id)
             continue
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-        yield {
+        header = described(ds, study.patient_id, pseudonyms.names())
+        yield {column: header[column] for column in HEADER} | {
             "image": name,
             "label": int(review.verdict == FRACTURE),
             "study": study.pk,
             "patient": patient(study.patient_id),
-            "part": image.instance.series.body_part,
+            "part": header["part"],
             "boxes": json.dumps(_boxes(review, image.instance_id)),
             "weight": weight,
         }
 
 
-def _judged(image: ImageReading, pacs: Pacs) -> np.ndarray:
-    """The pixels that the verdict is about. UnreadableFrame if they cannot be had."""
+def _judged(image: ImageReading, pacs: Pacs) -> Dataset:
+    """What the verdict is about. UnreadableFrame if it cannot be had."""
     if image.digest and image.digest != image.instance.digest:
         raise UnreadableFrame("replaced", MISSING["replaced"])
     try:
         with pacs.open(image.instance.pacs_id) as stream:
-            return dicom.frame(dicom.open_dataset(stream)).pixels
+            return dicom.open_dataset(stream)
     except GoneFromPacs as error:
         raise UnreadableFrame("gone_from_pacs", MISSING["gone_from_pacs"]) from error
 

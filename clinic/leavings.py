@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, provisions
+from clinic import audit, learning, provisions
 from clinic.models import Job, ModelVersion
 from clinic.store import StoreUnavailable
 
@@ -23,6 +23,16 @@ from clinic.store import StoreUnavailable
 def room(job: Job) -> Path:
     """Where everything of `job` is kept."""
     return Path(settings.DATA_ROOT, "jobs", str(job.pk))
+
+
+def verdicts(job: Job) -> Path:
+    """Where its verdicts are frozen, if it learns from any."""
+    return room(job) / f"verdicts-{job.pk}"
+
+
+def people(job: Job) -> Path:
+    """Where it is told, as HTML and as JSON, who is in them."""
+    return learning.people(verdicts(job))
 
 
 def size(job: Job) -> int:

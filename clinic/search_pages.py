@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from clinic import (
     drawing,
     jobs,
+    learning,
     leavings,
     materials,
     progress,
@@ -59,7 +60,8 @@ def estimate(request: HttpRequest) -> HttpResponse:
     try:
         asked = _asked(request)
         cost = search_form.estimate(asked, _uploaded(request))
-        about = {"estimate": cost, "asked": asked}
+        caveat = "" if asked["images"] else learning.choose().caveat
+        about = {"estimate": cost, "asked": asked, "caveat": caveat}
     except ValidationError as error:
         about = {"refusals": search_fields.form(request.POST, error).told}
     status = REFUSED if "refusals" in about else 200
@@ -71,7 +73,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
 def search(request: HttpRequest, pk: int) -> HttpResponse:
     """One search, or for htmx the part of it that changes all the time."""
     job = _search(pk)
-    about = _progress(job)
+    about = _progress(job) | {"who": leavings.people(job).exists()}
     if not job.is_open:  # looked at once, not every two seconds
         about |= {"bytes": leavings.size(job), "kept": leavings.obstacle(job)}
     if "HX-Request" in request.headers:

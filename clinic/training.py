@@ -138,7 +138,7 @@ def work(*, job_id: int, pacs: Pacs) -> None:
         room = leavings.room(job)
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
-        images = frozen(job, pacs, room / f"verdicts-{job.pk}", diary)
+        images = frozen(job, pacs, leavings.verdicts(job), diary)
         terms.refuse_one_sided(data.examples(images))
         parent = Path(settings.MODEL_ROOT, job.parent.folder)
         plan = fine_tuning(parent, seed=job.seed, **job.parameters)

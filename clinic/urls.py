@@ -7,6 +7,9 @@ from drf_spectacular.views import SpectacularAPIView
 from clinic import api, dashboard, search_api, search_pages, versions, views
 from clinic.permissions import ADMINISTRATOR, ANYONE, for_scripts, roles
 from clinic.signin import SignIn
+from search.demographics import NUMBERS, PAGE
+
+PEOPLE = {"file": PAGE}, {"file": NUMBERS}
 
 urlpatterns = [
     path("", views.worklist, name="worklist"),
@@ -25,6 +28,8 @@ urlpatterns = [
     path("jobs/start/", dashboard.start, name="job-start"),
     path("jobs/<int:pk>/", dashboard.job, name="job"),
     path("jobs/<int:pk>/curve/", dashboard.curve, name="job-curve"),
+    path("jobs/<int:pk>/people.html", dashboard.people, PEOPLE[0], name="job-people"),
+    path("jobs/<int:pk>/people.json", dashboard.people, PEOPLE[1], name="job-counts"),
     path("jobs/<int:pk>/cancel/", dashboard.cancel, name="job-cancel"),
     path("jobs/<int:pk>/resume/", dashboard.resume, name="job-resume"),
     path("jobs/<int:pk>/clear/", dashboard.clear, name="job-clear"),

@@ -214,7 +214,7 @@ def _too_few(candidate: Measured) -> Iterator[str]:
     if min(studies for studies, _ in counts) < FEWEST or (
         min(people for _, people in counts) < PEOPLE
     ):
-        told = [f"{studies} of {people} patients" for studies, people in counts]
+        told = [f"{studies} studies of {people} patients" for studies, people in counts]
         yield (
             f"The held-out studies are too few to judge by: {told[0]} with and "
             f"{told[1]} without a fracture. At least {FEWEST} of each, of {PEOPLE} "

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 KEYS = ("image", "study")
@@ -128,8 +129,14 @@ def _is_age(text: str) -> bool:
 def boxes_of(text: str) -> tuple[tuple[float, ...], ...] | None:
     """[[x, y, width, height], …] as JSON; None if it is something else."""
     try:
-        boxes = json.loads(text or "[]")
-        found = tuple(tuple(float(number) for number in box) for box in boxes)
+        found = tuple(map(_box, json.loads(text or "[]")))
     except (TypeError, ValueError):
         return None
-    return found if all(len(box) == 4 for box in found) else None
+    return found if None not in found else None
+
+
+def _box(told: object) -> tuple[float, ...] | None:
+    if not isinstance(told, list) or len(told) != 4:
+        return None
+    box = tuple(float(number) for number in told)
+    return box if all(map(isfinite, box)) and min(box[2:]) >= 0 else None

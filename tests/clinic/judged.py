@@ -25,7 +25,8 @@ SIDES = {"training": 4, "validation": 2, "test": 2}
 
 def save_parent(folder):
     network = tiny.build(PARENT.arch)
-    return artifact.save(folder, PARENT, network.state_dict(), {"name": "tiny"})
+    card = {"name": "tiny", "parts": {"training": {"patients": ["elsewhere"]}}}
+    return artifact.save(folder, PARENT, network.state_dict(), card)
 
 
 def side_of(patient_id):

@@ -1,9 +1,13 @@
 """The administrator's pages: jobs, and how the service does."""
 
+import json
+
 import pytest
 
-from clinic import jobs
+from clinic import jobs, leavings
 from clinic.models import Job
+from search import demographics_page
+from search.demographics import summary
 from tests.clinic.factories import (
     make_job,
     make_model,
@@ -55,6 +59,30 @@ def test_the_form_says_what_is_usable_and_what_is_left_out_and_why(
     assert "left out: radiologists disagree; waits for adjudication</th><td>1<" in page
     assert "left out: the latest verdict is “unsure”</th><td>1<" in page
     assert "disabled" not in page.split('class="job-form"')[1].split("</form>")[0]
+
+
+def test_a_holdout_that_can_promote_nothing_is_said_before_the_start(steward, verdicts):
+    page = text(steward.get("/jobs/"))
+    assert "but the gate promotes none that fewer than 20 of each judge." in page
+
+
+def test_who_is_in_the_verdicts_is_handed_out_once_it_is_known(
+    steward, administrator, radiologist, settings, tmp_path, client
+):
+    settings.DATA_ROOT = tmp_path
+    job = make_job(by=administrator)
+    at = f"/jobs/{job.pk}/people.html"
+    assert at not in text(steward.get(f"/jobs/{job.pk}/"))
+    assert steward.get(at).status_code == 404
+    demographics_page.write(leavings.people(job), summary([]), "Who")
+    assert at in text(steward.get(f"/jobs/{job.pk}/"))
+    answer = steward.get(at)
+    assert b"<h1>Who</h1>" in b"".join(answer.streaming_content)
+    assert answer["Content-Disposition"].startswith("attachment; ")
+    numbers = b"".join(steward.get(at.replace("html", "json")).streaming_content)
+    assert json.loads(numbers)["images"] == 0
+    client.force_login(radiologist)
+    assert client.get(at).status_code == 403
 
 
 def test_nothing_can_be_started_from_too_few(steward, db):

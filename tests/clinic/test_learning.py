@@ -174,10 +174,13 @@ def file_of(pacs_id):
     rng = np.random.default_rng(list(pacs_id.encode()))
     pixels = rng.integers(0, 4096, (40, 30), dtype=np.uint16)
     buffer = io.BytesIO()
-    dx_dataset(
+    ds = dx_dataset(
         pixels, patient_id="P", patient_name="N", study_uid="1.2", series_uid="1.2.3",
         sop_uid="1.2.3.4",
-    ).save_as(buffer, enforce_file_format=True)  # fmt: skip
+    )  # fmt: skip
+    ds.PatientSex, ds.PatientAge, ds.ViewPosition = "F", "095Y", "PA"
+    ds.BodyPartExamined, ds.StudyDescription = "WRIST", "for Mrs Secret"
+    ds.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
@@ -199,7 +202,9 @@ def test_what_is_frozen_is_what_a_training_reads(review, tmp_path):
     assert not missing
     assert told == [1]
     assert [e.image.name for e in found] == [f"{i.pk}.png" for i in instances]
-    assert {(e.label, e.weight, e.part) for e in found} == {(1, 0.5, "WRIST")}
+    assert {(e.label, e.weight, e.part) for e in found} == {(1, 0.5, "wrist")}
+    traits = [("age", "90 and older"), ("sex", "F"), ("view", "frontal")]
+    assert {e.traits for e in found} == {(*traits, ("maker", "Osteon"))}
     assert [e.boxes for e in found] == [((1, 2, 3, 4),), ()]
     study = review.prediction.study
     assert {e.patient for e in found} == {learning.patient(study.patient_id)}
@@ -216,7 +221,19 @@ def test_no_name_of_a_patient_is_written_down(review, tmp_path):
     study = review.prediction.study
     text = (tmp_path / "set" / learning.TABLE).read_text()
     assert study.patient_id not in text.replace(".png", "").split(",")
-    assert study.patient_name not in text
+    assert study.patient_name not in text and "Secret" not in text
+
+
+def test_who_is_in_it_is_told_beside_it(review, tmp_path):
+    folder = tmp_path / "set"
+    digest, _ = learning.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=folder)
+    told = json.loads((learning.people(folder) / "demographics.json").read_text())
+    assert (told["images"], told["studies"], told["patients"]) == (2, 1, 1)
+    (group,) = told["attributes"]["sex"]["groups"]
+    assert (group["group"], group["fractured"]) == ("F", 2)
+    page = (learning.people(folder) / "demographics.html").read_text()
+    assert "90 and older" in page and "Secret" not in page
+    assert learning.digest(folder) == digest
 
 
 def test_the_digest_changes_with_any_byte(review, tmp_path):

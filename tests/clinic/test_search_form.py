@@ -9,7 +9,7 @@ from clinic import registry, store, terms
 from clinic.models import AuditEvent, Job
 from clinic.terms import Terms
 from search.hardware import every_piece
-from tests.clinic.factories import make_model
+from tests.clinic.factories import make_model, make_prediction, make_review, make_study
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import boxes_of, draw
 
@@ -149,6 +149,16 @@ def test_a_data_set_that_cannot_be_learnt_from_is_refused_at_its_field(steward, 
     table.write_text("\n".join([lines[0], *sound]))
     answer = steward.post("/searches/start/", asked())
     assert "usable label or verdict “a fracture”" in at(answer, "images")
+
+
+def test_of_few_verdicts_it_is_said_that_they_can_promote_nothing(steward, radiologist):
+    for number in range(8):
+        verdict = "fracture" if number % 2 else "no_fracture"
+        make_review(make_prediction(make_study()), radiologist, verdict)
+    words = "but the gate promotes none that fewer than 20 of each judge."
+    told = text(steward.post("/searches/estimate/", asked(images="")))
+    assert "of one worker" in told and words in told
+    assert words not in text(steward.post("/searches/estimate/", asked()))
 
 
 def test_it_says_what_it_may_cost_and_starts_nothing(steward):

@@ -196,7 +196,7 @@ def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
         assert told["by_study"]["cases"] == card["test_by_study"]["cases"] == 4
     judged = registry.judgement(job.candidate, parent)
     assert not [words for words in judged.blockers if "holdout" in words]
-    assert any("are too few to judge by: 2 of 2" in w for w in judged.blockers)
+    assert any("are too few to judge by: 2 studies of 2" in w for w in judged.blockers)
     assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}
     assert len(job.commit) in (0, 40)
     assert job.seconds > 0

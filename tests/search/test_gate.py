@@ -307,8 +307,9 @@ def test_too_few_to_tell_is_refused_in_words(
     people = [-(-count // of) for count in (broken, sound)]
     assert found == (
         "The held-out studies are too few to judge by: "
-        f"{broken} of {people[0]} patients with and {sound} of {people[1]} patients "
-        "without a fracture. At least 20 of each, of 10 patients, are needed.",
+        f"{broken} studies of {people[0]} patients with and {sound} studies of "
+        f"{people[1]} patients without a fracture. At least 20 of each, of 10 "
+        "patients, are needed.",
     )
 
 
