@@ -25,6 +25,7 @@ from search.evaluate import Interval, auroc
 from search.findings import Cases
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours
+from search.provenance import of_parts
 from search.run import loaded, measured, prepared
 from search.samples import Samples, prepare
 from search.spaces import SPACES, Space
@@ -140,8 +141,7 @@ class Heirs:
     @cached_property
     def _digests(self) -> tuple[str, str]:
         """Of the supernet, and of the radiographs with their labels and sides."""
-        found = [example for side in vars(self.parts).values() for example in side]
-        return file_digest(self.file), dataset.digest(self.images, found)
+        return file_digest(self.file), of_parts(self.parts)
 
     def answers(self, architecture: Architecture, seed: int, inherits: bool) -> Answer:
         """Logits of the test views, and costs; trained unless it was."""

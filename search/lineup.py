@@ -32,6 +32,7 @@ from search.example import Example
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours, refuse_unmarked
 from search.patches import MOST, Patches
+from search.provenance import of_examples
 from search.run import measured
 from search.train import Material, fit, predict
 from search.trainee import Plan
@@ -136,8 +137,8 @@ class Lineup:
         return told
 
     def _key(self, plan: Plan) -> str:
-        names = {s: [e.image.name for e in p.examples] for s, p in self.sides.items()}
-        said = [plan.to_json(), names, artifact.any_digest(self.source), self.most]
+        seen = {s: of_examples(p.examples) for s, p in self.sides.items()}
+        said = [plan.to_json(), seen, artifact.any_digest(self.source), self.most]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 

@@ -99,6 +99,18 @@ def test_the_model_in_service_is_told_by_what_it_suspects(bench, tmp_path):
     assert (served.madds, served.minutes) == (None, None)  # it looks at no patch
 
 
+def test_what_was_kept_is_of_these_labels_alone(bench):
+    plan = bench.plan("tiny", 0)
+    kept = bench._key(plan)
+    assert bench._key(plan) == kept
+    training = bench.sides["training"]
+    first, *others = training.examples
+    corrected = replace(first, label=1 - first.label)
+    training = replace(training, examples=[corrected, *others])
+    bench.__dict__["sides"] = bench.sides | {"training": training}
+    assert bench._key(plan) != kept
+
+
 def test_the_test_side_teaches_nobody(bench):
     parts = Parts.of([Example(None, 0, "", str(p)) for p in range(40)])
     for side, given in bench.sides.items():
