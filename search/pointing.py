@@ -107,12 +107,12 @@ def played(
 
 
 def chosen(network: nn.Module, spec: Spec, found: Sequence[Example]) -> str:
-    """The conserving composite whose peaks lie most often near the marked fractures
-    of `found`; where none is marked, the first."""
+    """The conserving composite whose peaks lie most often in the marked boxes of
+    `found`, among equals most often near them; where none is marked, the first."""
     found = marked(found)
     by = {name: ruled(spec, name) for name in CONSERVING}
     shares = played(network, spec, found, by)
-    return max(CONSERVING, key=lambda name: shares[name]["near"])
+    return max(CONSERVING, key=lambda name: (shares[name]["hits"], shares[name]["near"]))
 
 
 def card(network: nn.Module, spec: Spec, found: Sequence[Example]) -> dict[str, object]:

@@ -84,3 +84,18 @@ def test_chance_is_what_the_middle_and_what_anywhere_would_reach(tmp_path):
     wider = 0.06 * 96
     areas = [(20 + wider) ** 2 / 96 / 64, (10 + wider) ** 2 / 96 / 64]
     assert found["near_anywhere"] == pytest.approx(np.mean(areas), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "other", "expected"),
+    [
+        ((0.5, 0.9), (0.6, 0.7), "alpha1beta0"),  # in the boxes counts first
+        ((0.5, 0.6), (0.5, 0.7), "alpha1beta0"),  # then near them
+        ((0.5, 0.7), (0.5, 0.7), "gamma"),
+    ],
+)
+def test_the_rules_that_hit_the_boxes_are_shown(monkeypatch, gamma, other, expected):
+    told = {"gamma": gamma, "alpha1beta0": other}
+    shares = {n: dict(zip(("hits", "near"), s, strict=True)) for n, s in told.items()}
+    monkeypatch.setattr(pointing, "played", lambda *_: shares)
+    assert pointing.chosen(Brightness(), SPEC, []) == expected
