@@ -112,7 +112,9 @@ def chosen(network: nn.Module, spec: Spec, found: Sequence[Example]) -> str:
     found = marked(found)
     by = {name: ruled(spec, name) for name in CONSERVING}
     shares = played(network, spec, found, by)
-    return max(CONSERVING, key=lambda name: (shares[name]["hits"], shares[name]["near"]))
+    return max(
+        CONSERVING, key=lambda name: (shares[name]["hits"], shares[name]["near"])
+    )
 
 
 def card(network: nn.Module, spec: Spec, found: Sequence[Example]) -> dict[str, object]:
