@@ -72,7 +72,7 @@ def test_the_card_of_the_committee_is_there_to_look_at(
     version = registry.register(folder=MODELS / "committee", by=None)
     sign_in("administrator")
     page.goto(f"{server}/models/{version.pk}/")
-    expect(page.locator(".chart canvas")).to_have_count(2)
+    expect(page.locator(".chart canvas")).to_have_count(3)
     shot("model-committee", both=True)
 
 
