@@ -63,6 +63,7 @@ class Choice:
     held_fractured: int = 0
     held_sound: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
+    unnamed: str = ""  # why patients cannot be told apart by name, if they cannot
 
     @property
     def studies(self) -> int:
@@ -80,6 +81,8 @@ class Choice:
     @property
     def obstacle(self) -> str:
         """Why nothing can be learnt from these; empty if something can."""
+        if self.unnamed:
+            return self.unnamed
         if min(self.fractured, self.sound) >= FEWEST:
             return ""
         return (
@@ -112,8 +115,11 @@ def choose() -> Choice:
         .annotate(readable=Exists(readable))
         .order_by("prediction__study", "pk")
     )
+    try:
+        names = pseudonyms.names()
+    except ValueError as error:
+        return Choice(unnamed=str(error))
     choice, patients, left = Choice(), set(), Counter()
-    names = pseudonyms.names()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
         review, weight, reason = _judge(list(given))
         if reason:

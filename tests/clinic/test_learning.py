@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clinic import learning
+from clinic import learning, pseudonyms
 from clinic.models import ImageReading, Instance
 from clinic.pacs import GoneFromPacs, PacsUnavailable
 from inference import dicom
@@ -152,6 +152,15 @@ def test_a_holdout_that_is_too_small_to_promote_by_is_said(radiologist):
     assert words in choice.caveat and choice.obstacle == ""
     assert learning.Choice(held_fractured=20, held_sound=19).caveat
     assert not learning.Choice(held_fractured=20, held_sound=20).caveat
+
+
+def test_who_cannot_name_patients_is_told(radiologist, settings, tmp_path):
+    settings.DATA_ROOT = tmp_path
+    make_review(make_prediction(make_study()), radiologist, "fracture")
+    (tmp_path / pseudonyms.SALT).write_text("short")
+    assert learning.choose().obstacle == (
+        "pseudonym_salt is not what was written: bring its backup back."
+    )
 
 
 # --- Freezing ----------------------------------------------------------------------
