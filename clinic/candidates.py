@@ -31,6 +31,8 @@ from search.trainee import CHECKPOINT
 from search.winner import ship
 
 LEFT = ("trials", "work")  # of a search, of no use once it is over
+# A batch of them: 128 of 256×384, as of patches, took 19 GB in the largest network.
+WHOLE_VIEWS = 32
 # What the card of a winner says of its search.
 CARRIED = ("space", "strategy", "budget", "hours", "most")
 
@@ -139,6 +141,7 @@ def _winner(best: Trial, ground: Ground, diary: Diary) -> tuple[Task, Tried]:
     material, _ = prepared(ground.parts, looks, room / "work")
     seen = measured(looks, material.everything)
     task = replace(ground.task, material=material, recipe=seen, proposed=None)
+    task = replace(task, batch=min(task.batch, WHOLE_VIEWS))
     architecture = SPACES[task.space].from_json(best.architecture)
     epochs = Terms.of(job).final_epochs
     return task, attempt(task, architecture, room / "trials/whole", epochs, breathe)

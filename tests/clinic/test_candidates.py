@@ -303,7 +303,10 @@ def test_a_second_objective_is_better_the_less_there_is_of_it(parent, images):
 
 
 @pytest.mark.timeout(900)
-def test_a_search_on_patches_ends_in_a_model_of_whole_views(parent, images, tmp_path):
+def test_a_search_on_patches_ends_in_a_model_of_whole_views(
+    parent, images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(candidates, "WHOLE_VIEWS", 3)
     detector = boxes_of(images, tmp_path / "results.json")
     asked = {"objective": ("aufroc", "parameters"), "patches": detector}
     job = begin(parent, images, budget=1, size=(40, 36), **asked)
@@ -335,6 +338,7 @@ def test_a_search_on_patches_ends_in_a_model_of_whole_views(parent, images, tmp_
     assert card["search"]["patches"] == job.parameters["evaluation"]["patches_digest"]
     assert len(card["history"]) == 2
     assert card["test"]["cases"] == 2  # whole images
+    assert card["plan"]["batch"] == 3 < ground.task.batch
     assert "aufroc" not in card["history"][0]
 
 
