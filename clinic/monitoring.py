@@ -13,36 +13,12 @@ import numpy as np
 from django.db.models import Count
 from django.utils import timezone
 
-from clinic import registry
+from clinic import shift
 from clinic.charts import Chart, noon
-from clinic.models import ImageReading, ModelVersion, Prediction, Review, Study
+from clinic.models import ImageReading, Prediction, Review, Study
 
 SPANS = (7, 30, 90, 365)  # days that can be looked at
-BINS = 10
-FEWEST = 50  # scores without which no shift can be told
 PERCENTILES = (50, 90, 99)
-# Usual readings of a population stability index: up to, words.
-SHIFTS = ((0.1, "no shift worth a word"), (0.25, "a moderate shift"))
-LARGE = "a large shift: look at what is sent, and at the model"
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Shares of scores in BINS bins from 0 to 1. trouble: why there is no index."""
-
-    model: ModelVersion | None
-    now: list[float]
-    then: list[float]
-    count: int
-    cases: int
-    index: float | None
-    trouble: str
-
-    @property
-    def words(self) -> str:
-        if self.index is None:
-            return ""
-        return next((words for limit, words in SHIFTS if self.index < limit), LARGE)
 
 
 @dataclass(frozen=True)
@@ -126,59 +102,6 @@ def doubt(span: int) -> Doubt:
     return Doubt(asked, images.total(), reasons, lines)
 
 
-def scores(span: int) -> Scores:
-    """What the model in service says of images now, and said of those of its holdout.
-
-    Two queries.
-    """
-    model = registry.active()
-    given = ImageReading.objects.filter(
-        prediction__model=model,
-        prediction__superseded_at=None,
-        prediction__created__gte=_since(span),
-        state="read",
-    )
-    now = np.array(list(given.values_list("probability", flat=True)), float)
-    known = registry.facts(model) if model else None
-    then = np.array(
-        [image.probability for image in known.images] if known else [], float
-    )
-    trouble = "" if known else "No model is in service."
-    trouble = trouble or (known.trouble if known else "")
-    for found, what in (
-        (then, "images in the holdout"),
-        (now, "images read in this time"),
-    ):
-        if not trouble and len(found) < FEWEST:
-            trouble = f"{len(found)} {what}: at least {FEWEST} are needed."
-    return Scores(
-        model,
-        _shares(now),
-        _shares(then) if len(then) else [],
-        len(now),
-        len(then),
-        None if trouble else stability(then, now),
-        trouble,
-    )
-
-
-def stability(then: np.ndarray, now: np.ndarray) -> float:
-    """Population stability index over the deciles of `then`.
-
-    Half a case is added to every bin, so that an empty one does not decide alone.
-    """
-    edges = np.unique(np.quantile(then, np.linspace(0, 1, BINS + 1)[1:-1]))
-    shares = [
-        (
-            np.bincount(np.searchsorted(edges, x, "right"), minlength=len(edges) + 1)
-            + 0.5
-        )
-        / (len(x) + 0.5 * (len(edges) + 1))
-        for x in (then, now)
-    ]
-    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
-
-
 def agreement(span: int) -> list[Week]:
     """The latest verdict of each study against what was flagged. One query.
 
@@ -227,7 +150,6 @@ def latencies(span: int) -> list[tuple[date, int, list[float]]]:
 def overview(span: int) -> dict[str, object]:
     """Everything the page shows, and what its charts draw."""
     studies, weeks, waits = days(span), agreement(span), latencies(span)
-    found = scores(span)
     return {
         "span": span,
         "spans": SPANS,
@@ -240,8 +162,7 @@ def overview(span: int) -> dict[str, object]:
             studies,
             {code.replace("_", " "): counts for code, counts in left.daily.items()},
         ),
-        "scores": found,
-        "distribution": _distribution(found),
+        "scores": shift.scores(_since(span)),
         "weeks": weeks,
         "agreement": _daily(
             "Share of verdicts that agree with the flag, by week",
@@ -262,13 +183,6 @@ def _daily(title: str, rows: Sequence[tuple], lines: dict[str, list]) -> Chart:
     return Chart(title, title, "day", x, lines, time=True)
 
 
-def _distribution(found: Scores) -> Chart:
-    lines = {"now": found.now} | ({"holdout": found.then} if found.then else {})
-    centres = [(i + 0.5) / BINS for i in range(BINS)]
-    title = "Share of images by score, in tenths"
-    return Chart("scores", title, "score, middle of the tenth", centres, lines)
-
-
 def _since(span: int) -> datetime:
     first = timezone.localtime() - timedelta(days=span - 1)
     return first.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -277,9 +191,3 @@ def _since(span: int) -> datetime:
 def _calendar(span: int) -> list[date]:
     first = _since(span).date()
     return [first + timedelta(days=n) for n in range(span)]
-
-
-def _shares(found: np.ndarray) -> list[float]:
-    bins = np.minimum((found * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    return (counts / max(len(found), 1)).tolist()

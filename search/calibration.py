@@ -7,6 +7,7 @@ they do is measured on the test, which chooses nothing.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
@@ -23,6 +24,7 @@ BINS = 10
 REFUSED = 0.005  # share of our own images that a limit of quality may turn away
 STRANGE = 0.01  # share of validation images that may count as unlike the training
 TOGETHER = 64  # views prepared at a time
+PERCENTILES = np.linspace(0, 1, 101)
 STEPS = np.linspace(1, 0.5, 11)  # coverage
 
 
@@ -70,15 +72,28 @@ def coverage(judged: Judged, spec: Spec) -> list[dict[str, float]]:
     return curve
 
 
+class Learnt(NamedTuple):
+    """What a finished model makes of what it learnt from.
+
+    spec: with limits. known: what the training looks like to the network. scores:
+    how many of its images there are, and the PERCENTILES of their probabilities.
+    """
+
+    spec: Spec
+    known: Familiar
+    scores: dict[str, object]
+
+
 def cautious(
     network: nn.Module, spec: Spec, training: Samples, validation: Samples
-) -> tuple[Spec, Familiar]:
-    """`spec` with limits, and what the training looks like to `network`.
+) -> Learnt:
+    """`spec` with limits, and what is to be compared with what it will read.
 
     training, validation: views of body parts that are ours to read.
     """
     read = compiled(network, spec)
-    known = familiar(_seen(read, training, spec).features)
+    learnt = _seen(read, training, spec)
+    known = familiar(learnt.features)
     distances = known.distance(_seen(read, validation, spec).features)
     nearest = _by_image(distances, validation, np.min)
     best = [
@@ -92,7 +107,14 @@ def cautious(
         sharpness=sharpness,
         unlike=float(np.quantile(nearest, 1 - STRANGE)),
     )
-    return replace(spec, limits=limits), known
+    chances = probability(_by_image(learnt.logits, training, np.max), spec.temperature)
+    return Learnt(replace(spec, limits=limits), known, spread(chances))
+
+
+def spread(chances: np.ndarray) -> dict[str, object]:
+    """How probabilities are distributed, in a few numbers however many they are."""
+    found = np.quantile(chances, PERCENTILES)
+    return {"images": len(chances), "percentiles": found.round(5).tolist()}
 
 
 def familiar(features: np.ndarray) -> Familiar:

@@ -46,12 +46,13 @@ def recalibrate(
     judged = run.judge(network, test, parts.test, spec.recipe)
     unsure = Limits(uncertain_from=uncertain[0], uncertain_to=uncertain[1])
     spec = run.calibrated(replace(spec, limits=unsure), chosen)
-    spec, familiar = calibration.cautious(network, spec, mine, validation)
+    spec, familiar, scores = calibration.cautious(network, spec, mine, validation)
     facts = known | _origin(known, card.origin(spec.name, images, parts))
     alike = _judged_on(known) == _judged_on(facts)
     played = _played(known, spec, judged) if alike else None
     facts |= card.measured(network, spec, judged, played)
     facts |= run.trust(spec, chosen, judged)
+    facts["training_scores"] = scores
     facts["abstentions"] = calibration.abstentions(network, spec, familiar, test)
     digest = artifact.save(out, spec, network.state_dict(), facts, familiar)
     return Verdict(out, digest, run.assess(judged, spec))

@@ -147,7 +147,7 @@ def finished(
     chosen = judge(network, material.validation, parts.validation, spec.recipe)
     spec = calibrated(spec, chosen)
     spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
-    spec, known = calibration.cautious(
+    spec, known, scores = calibration.cautious(
         network, spec, material.ours, material.validation
     )
     judged = judge(network, test, parts.test, spec.recipe)
@@ -155,6 +155,7 @@ def finished(
         **card.measured(network, spec, judged),
         **trust(spec, chosen, judged),
         "abstentions": calibration.abstentions(network, spec, known, test),
+        "training_scores": scores,
     }
     digest = artifact.save(out, spec, network.state_dict(), facts, known)
     return Verdict(out, digest, assess(judged, spec))

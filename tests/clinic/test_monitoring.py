@@ -10,9 +10,7 @@ from django.utils import timezone
 
 from clinic import monitoring
 from clinic.models import Prediction, Study
-from search.holdout import Case, Measured
 from tests.clinic.factories import (
-    make_model,
     make_prediction,
     make_review,
     make_study,
@@ -75,81 +73,6 @@ class TestDoubt:
 
     def test_nothing_asked_is_no_share(self):
         assert monitoring.doubt(7).share is None
-
-
-class TestStability:
-    def test_the_same_scores_are_stable(self):
-        scores = np.random.default_rng(0).random(1000)
-        assert monitoring.stability(scores, scores) == 0
-
-    def test_a_draw_from_the_same_is_small_and_another_is_large(self):
-        rng = np.random.default_rng(0)
-        then = rng.beta(2, 5, 2000)
-        assert monitoring.stability(then, rng.beta(2, 5, 2000)) < 0.02
-        assert monitoring.stability(then, rng.beta(5, 2, 2000)) > 0.5
-
-    def test_it_is_the_sum_that_the_books_give(self):
-        """10 and 10 against 5 and 15 in the two bins of four that hold any."""
-        then = np.repeat([0.1, 0.9], 10)
-        now = np.repeat([0.1, 0.9], [5, 15])
-        by_hand = -5 / 22 * np.log(5.5 / 10.5) + 5 / 22 * np.log(15.5 / 10.5)
-        assert monitoring.stability(then, now) == pytest.approx(by_hand)
-
-    def test_an_empty_bin_does_not_make_it_infinite(self):
-        then = np.linspace(0, 1, 100)
-        assert np.isfinite(monitoring.stability(then, np.full(100, 0.99)))
-
-
-@pytest.fixture
-def holdout(monkeypatch):
-    """Give the model in service a holdout with these probabilities."""
-
-    def give(probabilities):
-        images = tuple(
-            Case(str(i), str(i), str(i), i % 2, p) for i, p in enumerate(probabilities)
-        )
-        known = Measured("tester", 0.5, images=images)
-        monkeypatch.setattr(monitoring.registry, "facts", lambda model: known)
-
-    return give
-
-
-class TestScores:
-    def test_a_card_without_a_holdout_is_not_measured(self):
-        make_prediction()
-        found = monitoring.scores(30)
-        assert found.index is None
-        assert found.trouble
-        assert found.then == []
-        assert found.count == 2  # images
-
-    def test_without_a_model_there_is_nothing_to_measure(self):
-        found = monitoring.scores(30)
-        assert (found.index, found.trouble) == (None, "No model is in service.")
-
-    def test_few_readings_tell_no_shift(self, holdout):
-        make_prediction()
-        holdout(np.linspace(0, 1, 100))
-        assert "2 images read in this time" in monitoring.scores(30).trouble
-
-    def test_a_shift_is_told_in_a_figure_and_in_words(self, holdout):
-        holdout(np.linspace(0, 1, 100))
-        for probability in np.linspace(0, 1, 30):
-            make_prediction(make_study(), float(probability))
-        found = monitoring.scores(30)
-        assert found.index < 0.1
-        assert found.words == "no shift worth a word"
-        assert sum(found.now) == pytest.approx(1)
-        for _ in range(60):
-            make_prediction(make_study(), 0.99)
-        assert monitoring.scores(30).words == monitoring.LARGE
-
-    def test_only_what_the_model_in_service_says_now_counts(self):
-        other = make_model("other", stage="candidate")
-        make_prediction(model=other)
-        make_prediction(superseded_at=timezone.now())
-        make_prediction(created=ago(days=60))
-        assert monitoring.scores(30).count == 0
 
 
 class TestAgreement:

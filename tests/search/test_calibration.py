@@ -21,6 +21,7 @@ from search.calibration import (
 from search.card import Judged
 from search.data import Example
 from search.samples import Samples
+from search.train import predict
 
 RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
 SPEC = Spec("x", Arch("resnet18", (("width", 8),)), RECIPE, "alo", threshold=0.3)
@@ -121,7 +122,7 @@ class TestFamiliar:
 class TestCautious:
     def test_limits_let_nearly_all_of_validation_through(self, network):
         training, validation = samples(range(30)), samples(range(30, 50))
-        spec, known = cautious(network, SPEC, training, validation)
+        spec, known, _ = cautious(network, SPEC, training, validation)
         assert spec.limits.contrast > 0 and spec.limits.sharpness > 0
         assert spec.limits.unlike > 0
         found = abstentions(network, spec, known, validation)
@@ -130,7 +131,7 @@ class TestCautious:
 
     def test_strangers_are_turned_away_each_for_its_reason(self, network):
         training, validation = samples(range(30)), samples(range(30, 50))
-        spec, known = cautious(network, SPEC, training, validation)
+        spec, known, _ = cautious(network, SPEC, training, validation)
         flat = np.where(validation.pixels > 0, 90, 0).astype(np.uint8)
         found = abstentions(network, spec, known, replace(validation, pixels=flat))
         assert found["poor_quality"] == 20
@@ -138,9 +139,20 @@ class TestCautious:
         noisy = replace(validation, pixels=noise.astype(np.uint8))
         assert abstentions(network, spec, known, noisy)["unlike_training"] == 20
 
+    def test_what_it_says_of_its_training_images_is_kept_as_percentiles(self, network):
+        """Image by image: as suspicious as the more suspicious of its views."""
+        training = samples(range(30), np.repeat(range(15), 2))
+        _, _, scores = cautious(network, SPEC, training, samples(range(30, 50)))
+        logits = predict(network, training, SPEC.recipe).reshape(15, 2).max(1)
+        chances = probability(logits, SPEC.temperature)
+        assert scores["images"] == 15
+        assert scores["percentiles"][::50] == pytest.approx(
+            np.quantile(chances, [0, 0.5, 1]), abs=2e-3
+        )
+
     def test_an_image_counts_once_and_one_good_view_saves_it(self, network):
         training, validation = samples(range(30)), samples(range(30, 34), [0, 0, 1, 1])
-        spec, known = cautious(network, SPEC, training, samples(range(30, 50)))
+        spec, known, _ = cautious(network, SPEC, training, samples(range(30, 50)))
         half = validation.pixels.copy()
         half[1] = half[3] = 0
         spec = replace(spec, limits=replace(spec.limits, unlike=0.0))
@@ -150,7 +162,7 @@ class TestCautious:
     def test_the_uncertain_are_counted_and_kept_as_they_were_asked_for(self, network):
         asked = replace(SPEC, limits=Limits(uncertain_from=0.0, uncertain_to=1.0))
         training, validation = samples(range(30)), samples(range(30, 50))
-        spec, known = cautious(network, asked, training, validation)
+        spec, known, _ = cautious(network, asked, training, validation)
         assert (spec.limits.uncertain_from, spec.limits.uncertain_to) == (0, 1)
         found = abstentions(network, spec, known, validation)
         assert sum(found.values()) == 40  # each image, and its reason
