@@ -15,7 +15,7 @@ FULL = 99.5  # percentile of |relevance| drawn in full colour
 DEAD = 0.1  # below this share of it nothing is drawn: the radiograph stays clear
 OPAQUE = 224  # alpha, of 255, of full colour
 GRAIN = 1.5  # view pixels; relevance finer than this is speckle to the eye
-FINGER = 4.0  # view pixels; the peak is where a fingertip finds most relevance
+FINGER = 1 / 48  # of a view's longer side; a fingertip finds the peak: most relevance
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def render(
 
 def peak(relevance: np.ndarray) -> tuple[float, float, float]:
     """(x, y, strength) of the smoothed positive relevance at its highest."""
-    smooth = _blurred(np.maximum(relevance, 0), FINGER)
+    finger = FINGER * max(relevance.shape)
+    smooth = _blurred(np.maximum(relevance, 0), finger)
     _, strength, _, (x, y) = cv2.minMaxLoc(smooth)
     return float(x), float(y), strength
 

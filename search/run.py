@@ -61,6 +61,7 @@ PLANS = {
         Recipe(width=256, height=384),
         batch=16,
         boxes=6.0,
+        focus=0.5,
         ema=0.98,
     ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),

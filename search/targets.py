@@ -1,10 +1,20 @@
-"""From marked fractures to the cells of a network's map that should show them."""
+"""What marked fractures teach a network's map, cell by cell, and how far it is from it.
 
-from collections.abc import Sequence
+Every map has cells (N, 1, h, w); boxes: (k, 4) left, top, right, bottom in pixels of
+each view. origin: pixel at the middle of cell (0, 0), stride: pixels from one to the
+next; as networks tell them.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
+SPREAD = 0.3  # of a box's side: how far from its middle a fracture still is
+FAINT = 0.05  # what is less than this is nothing
 
 
 def targets(
@@ -13,17 +23,78 @@ def targets(
     origin: float,
     stride: int = 16,
 ) -> Tensor:
-    """Which cells of a map lie in a box or touch it, (N, 1, h, w).
-
-    boxes: (k, 4) left, top, right, bottom in pixels. origin: pixel at the middle
-    of cell (0, 0), stride: pixels from one to the next; as networks tell them.
-    """
-    rows, columns = (origin + stride * np.arange(side) for side in shape)
-    cells = np.zeros((len(boxes), 1, *shape), np.float32)
+    """Which cells of a map lie in a box or touch it, all of them alike: 0 or 1."""
+    rows, columns = _places(shape, origin, stride)
     reach = stride / 2
+
+    def inside(box: np.ndarray) -> np.ndarray:
+        left, top, right, bottom = box
+        down = (rows >= top - reach) & (rows <= bottom + reach)
+        return np.outer(down, (columns >= left - reach) & (columns <= right + reach))
+
+    return _drawn(boxes, shape, inside)
+
+
+def middles(
+    boxes: Sequence[np.ndarray],
+    shape: tuple[int, int],
+    origin: float,
+    stride: int = 16,
+) -> Tensor:
+    """How near each cell lies to the middle of a box, in [0, 1].
+
+    A box's rim is sound bone; where cells there count as much as its middle, a peak
+    is as welcome beside the fracture as on it (a Gaussian of each box, as Zhou et al.
+    2019, arXiv:1904.07850, mark the middles of objects). One that is smaller than a
+    cell is seen by those beside it.
+    """
+    rows, columns = _places(shape, origin, stride)
+
+    def near(box: np.ndarray) -> np.ndarray:
+        left, top, right, bottom = box
+        down = _bell(rows, (top + bottom) / 2, bottom - top, stride)
+        across = _bell(columns, (left + right) / 2, right - left, stride)
+        found = np.outer(down, across)
+        return np.where(found < FAINT, 0, found)
+
+    return _drawn(boxes, shape, near)
+
+
+def suspicion(marks: Tensor, cells: Tensor) -> Tensor:
+    """How wrong `marks`, logits, are about each of `cells` by itself."""
+    weight = torch.tensor(BOX_WEIGHT, device=cells.device)
+    return F.binary_cross_entropy_with_logits(marks.float(), cells, pos_weight=weight)
+
+
+def distraction(marks: Tensor, cells: Tensor) -> Tensor:
+    """How much attention, a softmax of `marks` over a view, goes past its `cells`.
+
+    Cross-entropy, 0 for a view without any. `suspicion` asks of every cell whether it
+    is one of a fracture; this one asks which of all cells it is, as a peak will.
+    """
+    cells = cells.flatten(1)
+    shares = cells / cells.sum(1, keepdim=True).clamp(min=FAINT)
+    looked = torch.log_softmax(marks.float().flatten(1), 1)
+    return -(shares * looked).sum(1).mean()
+
+
+def _places(shape: tuple[int, int], origin: float, stride: int) -> list[np.ndarray]:
+    return [origin + stride * np.arange(side) for side in shape]
+
+
+def _bell(places: np.ndarray, middle: float, side: float, stride: int) -> np.ndarray:
+    deviation = max(SPREAD * side, stride / 2)
+    return np.exp(-0.5 * ((places - middle) / deviation) ** 2)
+
+
+def _drawn(
+    boxes: Sequence[np.ndarray],
+    shape: tuple[int, int],
+    draw: Callable[[np.ndarray], np.ndarray],
+) -> Tensor:
+    """Where boxes overlap, the nearest counts."""
+    cells = np.zeros((len(boxes), 1, *shape), np.float32)
     for cell, found in zip(cells, boxes, strict=True):
-        for left, top, right, bottom in found:
-            down = (rows >= top - reach) & (rows <= bottom + reach)
-            across = (columns >= left - reach) & (columns <= right + reach)
-            cell[0] += np.outer(down, across)
-    return torch.from_numpy(cells.clip(max=1))
+        for box in found:
+            np.maximum(cell[0], draw(box), out=cell[0])
+    return torch.from_numpy(cells)

@@ -21,10 +21,9 @@ from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
 from search.samples import Batch
-from search.targets import targets
+from search.targets import distraction, middles, suspicion, targets
 
 CHECKPOINT = "checkpoint.safetensors"
-BOX_WEIGHT = 5.0  # a cell in a box against one outside: fractures are small
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
@@ -51,14 +50,16 @@ class Stage:
 @dataclass(frozen=True)
 class Plan:
     """How to train. boxes: weight of the marked fractures in the loss; 0 ignores
-    them. ema: how slowly the averaged weights, which are the result, follow.
-    teaching: how much of a label is a teacher's opinion of it, if there is one
-    (Hinton et al. 2015, arXiv:1503.02531). bootstrap: how much of it is what the
-    network itself holds more likely, against wrong labels (Reed et al. 2015,
-    arXiv:1412.6596). invert: how often a view turns negative. optimizer: one of
-    OPTIMIZERS. patience: epochs of the last stage without a better score of the
-    validation studies after which it ends, and the best is the result; 0 goes to the
-    end, whose averaged weights are the result: few studies flatter single epochs."""
+    them. focus: weight of looking at the middle of one rather than anywhere else in
+    its view; at 0 all of a box counts alike, cell by cell. ema: how slowly the
+    averaged weights, which are the result, follow. teaching: how much of a label is a
+    teacher's opinion of it, if there is one (Hinton et al. 2015, arXiv:1503.02531).
+    bootstrap: how much of it is what the network itself holds more likely, against
+    wrong labels (Reed et al. 2015, arXiv:1412.6596). invert: how often a view turns
+    negative. optimizer: one of OPTIMIZERS. patience: epochs of the last stage without
+    a better score of the validation studies after which it ends, and the best is the
+    result; 0 goes to the end, whose averaged weights are the result: few studies
+    flatter single epochs."""
 
     arch: Arch
     stages: tuple[Stage, ...]
@@ -67,6 +68,7 @@ class Plan:
     batch: int = 32
     decay: float = 1e-2
     boxes: float = 1.0
+    focus: float = 0.0
     ema: float = 0.99
     teaching: float = 0.5
     bootstrap: float = 0.0
@@ -146,7 +148,7 @@ class Trainee:
             group["lr"] = rate
         loss, boxes = self._losses(batch)
         self.optimizer.zero_grad()
-        (loss + self.plan.boxes * boxes).backward()
+        (loss + boxes).backward()
         nn.utils.clip_grad_norm_(self.learning.parameters(), 5.0)
         self.optimizer.step()
         self._follow()
@@ -165,14 +167,17 @@ class Trainee:
         weights = batch.weights
         counts = None if weights is None else torch.from_numpy(weights).to(device)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
-        shape = marks.shape[-2:]
-        where = self.network.origin, self.network.stride
-        cells = targets(batch.boxes, tuple(shape), *where)
-        return loss, F.binary_cross_entropy_with_logits(
-            marks.float(),
-            cells.to(device),
-            pos_weight=torch.tensor(BOX_WEIGHT, device=device),
-        )
+        return loss, self._taught(marks, batch)
+
+    def _taught(self, marks: Tensor, batch: Batch) -> Tensor:
+        """What the marked fractures have to say about `marks`."""
+        plan, network = self.plan, self.network
+        shape = tuple(marks.shape[-2:])
+        drawn = middles if plan.focus else targets
+        cells = drawn(batch.boxes, shape, network.origin, network.stride)
+        cells = cells.to(marks.device)
+        wrong = plan.boxes * suspicion(marks, cells)
+        return wrong + plan.focus * distraction(marks, cells) if plan.focus else wrong
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -30,16 +30,19 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from inference.networks import ARCHS, build  # noqa: E402
+from inference.networks import ARCHS, Arch, build  # noqa: E402
 from inference.preprocess import Recipe  # noqa: E402
 from search import memory  # noqa: E402
+from search.run import PLANS  # noqa: E402
 from search.samples import Batch, Samples, batches  # noqa: E402
 from search.trainee import Plan, Stage, Trainee  # noqa: E402
 
 VIEWS = 32
+SHIPPED = "as shipped"  # the members of the committee
 SETUPS = (
     ("resnet18", (171, 256)),
     ("squeezenet", (171, 256)),
+    (SHIPPED, (256, 384)),
     ("resnet18", (341, 512)),
 )
 
@@ -139,15 +142,19 @@ def ours(network: str, size: tuple[int, int], batch: int) -> Callable[[], object
     memory.keep()
     stage = Stage(1, 1.0, False, 1e-4)
     recipe = Recipe(width=size[0], height=size[1])
-    trainee = Trainee(Plan(ARCHS[network], (stage,), recipe))
+    trainee = Trainee(Plan(arch(network), (stage,), recipe))
     trainee.begin(stage)
     work = augmented(size, batch)
     return lambda: trainee.learn(next(work), 1e-4)
 
 
+def arch(network: str) -> Arch:
+    return PLANS["squeezenet"].arch if network == SHIPPED else ARCHS[network]
+
+
 def plain(network: str, size: tuple[int, int], batch: int) -> Callable[[], object]:
     recipe = Recipe()
-    model = build(ARCHS[network]).train()
+    model = build(arch(network)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
     work = augmented(size, batch)
 

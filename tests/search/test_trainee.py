@@ -122,6 +122,25 @@ def test_boxes_teach_attention_where_to_look_also_while_the_features_rest():
     assert moved == {*attention, *(name for name in before if "head" in name)}
 
 
+def test_focus_draws_attention_to_the_middle_of_a_box():
+    """Learning the same views over and over, the more the longer."""
+    arch = Arch("squeezenet", (("attention", 0.5), ("stride", 8)))
+    box = np.array([[16, 16, 48, 80]], np.float32)
+    batch = replace(broken(), boxes=[box] * 4)
+    middle = []
+    for focus in (0.0, 3.0):
+        trainee = Trainee(replace(PLAN, arch=arch, boxes=0.0, focus=focus))
+        trainee.begin(PLAN.stages[0])
+        for _ in range(6):
+            trainee.learn(batch, 1e-3)
+        with torch.no_grad():
+            _, marks = trainee.learning.eval()(torch.from_numpy(batch.images))
+        shares = torch.softmax(marks.flatten(1), 1).view_as(marks)
+        # Cells at 8 i: those of the box's inner half.
+        middle.append(shares[:, :, 4:9, 3:6].sum((1, 2, 3)).mean().item())
+    assert middle[1] > 1.2 * middle[0]
+
+
 def test_a_label_does_not_teach_attention():
     plan = replace(PLAN, arch=Arch("squeezenet", (("attention", 0.5),)), boxes=0.0)
     trainee = Trainee(plan)
