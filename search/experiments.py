@@ -111,7 +111,7 @@ ROWS = {
         "a map at stride 8 instead of 16",
         arch=Arch("squeezenet", (*LOOKING.arch.options, ("stride", 8))),
     ),
-    "attention-focused": _looking("attention goes to the middle of a box", focus=0.5),
+    "attention-focused": _looking("attention goes to the middle of a box", focus=2.0),
     "attention-boxes": _looking("boxes weigh three times as much", boxes=3.0),
     "attention-longer": _looking(
         "twice as long", stages=(TUNED[0], replace(TUNED[1], epochs=18))

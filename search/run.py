@@ -51,8 +51,8 @@ HALF = Recipe(width=171, height=256)
 # rate; three times that unlearns what they know. At the end what is to be read alone.
 TRANSFER = (
     Stage(4, 1.0, True, 1e-3, frozen=True),
-    Stage(22, 1.0, True, 1e-4),
-    Stage(5, 1.0, False, 3e-5),
+    Stage(34, 1.0, True, 1e-4),
+    Stage(6, 1.0, False, 3e-5),
 )
 PLANS = {
     "squeezenet": Plan(
@@ -60,8 +60,8 @@ PLANS = {
         TRANSFER,
         Recipe(width=256, height=384),
         batch=16,
-        boxes=6.0,
-        focus=0.5,
+        boxes=3.0,
+        focus=2.0,
         ema=0.98,
     ),
     "resnet18": Plan(ARCHS["resnet18"], (Stage(30, 1.0, True, 1e-3),), HALF),
