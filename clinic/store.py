@@ -5,7 +5,6 @@ service (the alias `artifacts` of Django's storages), is fetched once a machine 
 `OSTEON_DATA/cache`, and never used before it was held against its name.
 """
 
-import fcntl
 import hashlib
 import shutil
 import tarfile
@@ -20,6 +19,7 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from inference.artifact import file_digest
+from search.once import alone
 
 ALIAS = "artifacts"
 FOLDER = ".d"  # of an archive that was unpacked
@@ -119,15 +119,6 @@ def size(digest: str) -> int:
     with _reached() as storage:
         name = _name(digest)
         return storage.size(name) if storage.exists(name) else 0
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """One process of this machine at a time; a killed one keeps nobody waiting."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(digest: str, to: Path) -> None:

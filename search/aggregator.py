@@ -25,6 +25,7 @@ from inference.preprocess import Recipe
 from search import provenance
 from search.data import Example, balanced
 from search.evaluate import auroc
+from search.once import once
 from search.parts import OTHER_PARTS, Parts
 from search.samples import Samples, augmented, prepare
 from search.trainee import as_input
@@ -184,13 +185,14 @@ def kept(copies: np.ndarray) -> Describe:
 def described(describe: Describe, count: int, copies: int, path: Path) -> np.ndarray:
     """`copies` descriptions of each of `count` views, float16 (copies, count, D), from
     `path` if they are there; the same whoever asks."""
-    if not path.exists():
+
+    def write(partial: Path) -> None:
         chance = np.random.default_rng(0)
         with torch.no_grad():
             found = [_all(describe, count, chance) for _ in range(copies)]
-        partial = path.with_suffix(".part.npy")
         np.save(partial, torch.stack(found).numpy().astype(np.float16))
-        partial.replace(path)
+
+    once(path, write)
     return np.load(path)
 
 

@@ -24,6 +24,7 @@ from inference.unreadable import UnreadableFrame
 from search import aufroc, proposals
 from search.aufroc import OVERLAP, Image, Judged, overlap
 from search.example import Box, Example
+from search.once import once
 from search.proposals import Proposal
 from search.samples import Samples
 
@@ -123,9 +124,7 @@ def prepare(
     """
     found = known(found)
     path = cache / f"{_key(found, source, recipe, most)}.npz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _write(path, found, source, recipe, most)
+    once(path, lambda partial: _write(partial, found, source, recipe, most))
     with np.load(path) as kept:
         told = {name: kept[name] for name in kept.files}
     examples = tuple(found[i] for i in told["seen"])
@@ -215,9 +214,8 @@ def _write(
         owners += [len(seen)] * len(each)
         seen.append(number)
     shape = (len(pixels), recipe.height, recipe.width)
-    partial = path.with_suffix(".part.npz")
     np.savez(
-        partial,
+        path,
         pixels=np.array(pixels, np.uint8).reshape(shape),
         boxes=np.array(boxes, float).reshape(-1, 4),
         scores=np.array(scores, float),
@@ -225,7 +223,6 @@ def _write(
         seen=np.array(seen, int),
         reasons=np.array(reasons, str),
     )
-    partial.replace(path)
 
 
 def _teaching(example: Example, found: Sequence[Proposal]) -> list[Proposal]:

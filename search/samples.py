@@ -21,6 +21,7 @@ from inference.artifact import file_digest
 from inference.preprocess import Recipe
 from inference.unreadable import UnreadableFrame
 from search.data import Box, Example
+from search.once import once
 
 TURN = 12  # degrees
 SHIFT = 0.04  # of width and height
@@ -86,9 +87,7 @@ def prepare(
 ) -> tuple[Samples, Counter[str]]:
     """The views of `found`, and how many frames were set aside for which reason."""
     path = cache / f"{_key(found, recipe)}.npz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _write(path, found, recipe)
+    once(path, lambda partial: _write(partial, found, recipe))
     with np.load(path) as kept:
         pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
         reasons = Counter(kept["reasons"].tolist())
@@ -217,10 +216,8 @@ def _write(path: Path, found: Sequence[Example], recipe: Recipe) -> None:
         pixels += [view.pixels for view in views]
         affines += [view.affine for view in views]
         owners += [i] * len(views)
-    partial = path.with_suffix(".part.npz")
     codes = np.array(reasons, dtype=str)
-    np.savez(partial, pixels=pixels, affines=affines, owners=owners, reasons=codes)
-    partial.replace(path)
+    np.savez(path, pixels=pixels, affines=affines, owners=owners, reasons=codes)
 
 
 def _key(found: Sequence[Example], recipe: Recipe) -> str:

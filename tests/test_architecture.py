@@ -67,6 +67,7 @@ WITHOUT_TORCH = {
     "search.latency_agent",
     "search.limits",
     "search.markdown",
+    "search.once",
     "search.parts",
     "search.pieces",
     "search.spaces",

@@ -41,7 +41,9 @@ class TestMiddles:
         cells = middles(box, (20, 24), 0.0, stride=8)[0, 0]
         assert divmod(cells.argmax().item(), 24) in {(7, 10), (8, 10)}
         # Half a side off the middle: 0.5 / 0.3 deviations.
-        assert cells[7, 5] / cells[7, 10] == pytest.approx(exp(-0.5 * (0.5 / 0.3) ** 2), 1e-3)
+        assert cells[7, 5] / cells[7, 10] == pytest.approx(
+            exp(-0.5 * (0.5 / 0.3) ** 2), 1e-3
+        )
         assert cells[0].max() == 0 and cells[:, 23].max() == 0
 
     def test_a_box_smaller_than_a_cell_is_seen_wherever_it_lies(self):
