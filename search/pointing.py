@@ -17,7 +17,7 @@ from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.explain import COMPOSITES, gradcam, lrp
 from inference.explain.faithfulness import inside
-from inference.overlay import render
+from inference.overlay import FINGER, render
 from search.data import Box, Example
 
 WIDER = 0.1  # of a box's longer side, on every side of it
@@ -123,7 +123,8 @@ def card(network: nn.Module, spec: Spec, found: Sequence[Example]) -> dict[str, 
     if not found:
         return {"images": 0, "reading": "Not measured: no image has a marked fracture."}
     shares = played(network, spec, found, methods(spec))
-    facts = {"images": len(found), "composite": spec.composite, **shares}
+    facts = {"images": len(found), "composite": spec.composite, "finger": FINGER}
+    facts |= shares
     facts["chance"] = chance(found)
     return facts | {"reading": _sentence(facts)}
 

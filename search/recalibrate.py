@@ -15,6 +15,7 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.calibrate import probability
 from inference.doubt import Limits
+from inference.overlay import FINGER
 from search import calibration, card, data, limits, provenance, run
 from search.card import Judged
 from search.parts import Parts, ours, refuse_lacking
@@ -84,7 +85,8 @@ def _judged_on(told: Mapping[str, object]) -> object:
 def _played(
     known: Mapping[str, object], spec: Spec, judged: Judged
 ) -> Mapping[str, object] | None:
-    """The pointing game of the card, if `spec` flags as many of its images.
+    """The pointing game of the card, if `spec` flags as many of its images and peaks
+    were found as they are now.
 
     The maps are the weights', which stay; a threshold that flags as many flags the
     same. The game takes longer than all the rest.
@@ -93,5 +95,5 @@ def _played(
     scores = probability(judged.logits, spec.temperature)
     flagged = int((scores[marked] >= spec.threshold).sum())
     told = known.get("pointing", {})
-    fits = told.get("images") == int(marked.sum())
+    fits = (told.get("images"), told.get("finger")) == (int(marked.sum()), FINGER)
     return told if fits and told.get("lrp", {}).get("flagged") == flagged else None

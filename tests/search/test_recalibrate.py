@@ -62,7 +62,7 @@ def test_the_uncertain_are_left_to_people_if_asked_for(made):
     assert sum(told.values()) == 2 * told["images"]
 
 
-def test_the_pointing_game_is_played_again_only_if_other_images_are_flagged(
+def test_the_pointing_game_is_played_again_only_if_other_images_or_peaks_count(
     made, monkeypatch
 ):
     room, images = made
@@ -73,10 +73,16 @@ def test_the_pointing_game_is_played_again_only_if_other_images_are_flagged(
     recalibrate(room / "same", images, room / "work", room / "again")
     first = len(games)
     card = artifact.load_card(room / "again")
-    card["pointing"]["lrp"]["flagged"] += 1
-    (room / "again" / "card.json").write_text(json.dumps(card))
-    recalibrate(room / "again", images, room / "work", room / "other")
-    assert (first, len(games)) in ((0, 1), (1, 2))
+    for told, what in (
+        (card["pointing"]["lrp"], "flagged"),
+        (card["pointing"], "finger"),
+    ):
+        was = told[what]
+        told[what] = 2 * was + 1
+        (room / "again" / "card.json").write_text(json.dumps(card))
+        recalibrate(room / "again", images, room / "work", room / "other")
+        told[what] = was
+    assert len(games) == first + 2 and first < 2
 
 
 def renamed(row):
