@@ -36,6 +36,11 @@ def network(arch: Arch, data: bytes) -> nn.Module:
     return made.eval()
 
 
+def kept(arch: Arch, made: nn.Module) -> nn.Module:
+    """The network `made` as an artifact keeps it and gives it back: rounded."""
+    return network(arch, written(made.state_dict(), None))
+
+
 def familiar(data: bytes) -> Familiar | None:
     """None where it is not told."""
     state = _read(data)

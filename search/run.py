@@ -24,6 +24,7 @@ from inference.calibrate import probability
 from inference.networks import ARCHS, Arch, build
 from inference.networks.squeezenet import imagenet
 from inference.preprocess import Recipe
+from inference.weights import kept
 from search import calibration, card, data, pointing, provenance
 from search.card import Judged
 from search.data import Example
@@ -144,7 +145,11 @@ def finished(
     out: Path,
 ) -> Verdict:
     """Choose what else `spec` says, on validation; measure; leave the artifact in
-    `out`. facts: what the card says of how the network came about."""
+    `out`. facts: what the card says of how the network came about.
+
+    All of it is said of the weights as the artifact keeps them, in half precision.
+    """
+    network = kept(spec.arch, network).to(memory_format=torch.channels_last)
     chosen = judge(network, material.validation, parts.validation, spec.recipe)
     spec = calibrated(spec, chosen)
     spec = replace(spec, composite=pointing.chosen(network, spec, parts.validation))
@@ -174,7 +179,7 @@ def judge(
     network: nn.Module, samples: Samples, found: Sequence[Example], recipe: Recipe
 ) -> Judged:
     """An image is as suspicious as its most suspicious view."""
-    logits = predict(network, samples, recipe)
+    logits = predict(network, samples, recipe, exact=True)
     owners = np.unique(samples.owners)
     highest = [logits[samples.owners == owner].max() for owner in owners]
     return Judged([found[i] for i in owners], np.array(highest))

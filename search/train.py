@@ -98,14 +98,21 @@ def fit(
 
 
 def predict(
-    network: nn.Module, samples: Samples, recipe: Recipe, batch: int = 32
+    network: nn.Module,
+    samples: Samples,
+    recipe: Recipe,
+    batch: int = 32,
+    *,
+    exact: bool = False,
 ) -> np.ndarray:
-    """Logits, float32 (N,), in the order of `samples`. ValueError where there are
-    none: nothing can be said of nobody."""
+    """Logits, float32 (N,), in the order of `samples`. exact: in single precision, as
+    readings are, not in the quicker one of trainings. ValueError where there are none:
+    nothing can be said of nobody."""
     if not len(samples):
         raise ValueError("None of the radiographs to judge by could be read.")
     device = next((w.device for w in network.parameters()), CPU)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    quick = torch.autocast(device.type, torch.bfloat16, enabled=not exact)
+    with torch.inference_mode(), quick:
         logits = []
         for i in range(0, len(samples), batch):
             views = as_input(samples.pixels[i : i + batch, None] / 255.0, recipe)

@@ -12,12 +12,15 @@ import pytest
 import torch
 
 from inference import artifact
+from inference.calibrate import probability
 from inference.networks import Arch, build
 from inference.phantom import phantom
 from inference.preprocess import Recipe
+from search import data
 from search.data import Example
+from search.parts import Parts
 from search.run import Judged, assess, calibrated, folded, judge, run
-from search.samples import Samples
+from search.samples import Samples, prepare
 from search.trainee import Plan, Stage
 from tests.search import sides
 
@@ -239,6 +242,25 @@ def test_an_image_is_as_suspicious_as_its_most_suspicious_view(tmp_path):
     judged = judge(network, samples, found, Recipe(mean=0.0, std=1.0))
     assert [example.study for example in judged.examples] == ["a", "c"]
     assert judged.logits == pytest.approx([200 / 255, 10 / 255], rel=0.01)
+
+
+def test_a_card_tells_what_the_network_in_the_artifact_says(trained):
+    """Not what it said before its weights were rounded, nor in another precision."""
+    room, images, _ = trained
+    spec, network = (
+        load(room / "tiny") for load in (artifact.load_spec, artifact.load_network)
+    )
+    test = Parts.of(data.examples(images)).test
+    views, _ = prepare(test, spec.recipe, room / "work")
+    with torch.inference_mode():
+        inputs = torch.from_numpy(views.pixels[:, None] / np.float32(255))
+        logits = network((inputs - spec.recipe.mean) / spec.recipe.std)[:, 0]
+    told = artifact.load_card(room / "tiny")["holdout"]["cases"]
+    for case in told:
+        (number,) = (i for i, e in enumerate(test) if e.image.name == case["id"])
+        highest = logits[views.owners == number].max().numpy()
+        again = probability(highest, spec.temperature)
+        assert case["probability"] == pytest.approx(float(again), abs=2e-6)
 
 
 def test_the_threshold_is_chosen_on_what_the_spec_was_calibrated_with(trained):
