@@ -64,8 +64,9 @@ def _begin(
     by: AbstractBaseUser | None = None,
 ) -> Job:
     agreed = found.terms
-    table = table or materials.latency_table(asked["table"])
-    if "latency" in agreed.objective and not table:
+    if table is None:
+        table = materials.latency_table(asked["table"])
+    if "latency" in agreed.objective and table is None:
         words = "table: predicted latency needs a latency table."
         raise ValidationError({"table": words})
     plain = ("parent", "space", "strategy", "budget", "hours", "workers", "finals")

@@ -47,11 +47,11 @@ def refuse_unknown(
 ) -> None:
     """ValidationError, in a sentence. A table of other images or networks would
     predict, and be wrong, without a word."""
-    known = {"parameters", "madds"} | ({"latency"} if latency else set())
+    known = {"parameters", "madds"} | ({"latency"} if latency is not None else set())
     if unknown := most.keys() - known:
         words = f"No limit is known by the name {', '.join(sorted(unknown))}."
         raise ValidationError({"most": words})
-    if not latency:
+    if latency is None:
         return
     try:
         table = Table.from_json(latency)

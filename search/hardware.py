@@ -7,6 +7,7 @@ A table that is off by more than a tenth is refused: under foreign load a rankin
 was worse than one by multiply-adds.
 """
 
+import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from search.spaces import SPACES
 
 WORST = 0.10  # mean relative error on networks that were not fitted
 FEWEST = 8  # whole networks, half of which are held out
+MOST = 1e9  # no number of a table is larger and means anything
 STEM, HEAD = "stem", "head"
 WRITTEN = {"space", "size", "pieces", "networks", "machine"}
 
@@ -109,12 +111,14 @@ class Table:
 
     @classmethod
     def from_json(cls, said: Mapping[str, object]) -> "Table":
-        """Refuses one that is too far off, however it came here."""
+        """Refuses one that is damaged or too far off, however it came here."""
         try:
             table = cls(**said)
         except TypeError as error:
             raise UnfitTable(f"This is no latency table: {error}.") from error
-        if not table.error <= WORST:
+        if words := _damage(table):
+            raise UnfitTable(f"This is no latency table: {words}.")
+        if table.error > WORST:
             raise UnfitTable(
                 f"The table is off by {table.error:.0%} on networks it was not fitted "
                 f"to, above {WORST:.0%}. Measure again while the machine is idle."
@@ -158,6 +162,48 @@ def fit(measured: Mapping[str, object]) -> Table:
         ranking=_kendall(predicted, actual[1::2]),
         machine=dict(measured["machine"]),
     )
+
+
+def _damage(table: Table) -> str:
+    """What of it cannot be, in words; empty if nothing is."""
+    for name in ("slope", "intercept", "error", "ranking"):
+        if not _is_number(getattr(table, name)):
+            return f"its {name} is no number"
+    if table.error < 0:
+        return "its error is below 0"
+    if not _is_told(table.machine):
+        return "its machine is not told as an agent does"
+    return _untimed(table.space, [table.height, table.width], table.times)
+
+
+def _untimed(space: object, size: Sequence[object], times: object) -> str:
+    """Why these times do not tell of every network, in words; empty if they do."""
+    if not isinstance(space, str) or space not in SPACES:
+        return f"its space is none of {', '.join(sorted(SPACES))}"
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        return "its size is not two numbers of pixels"
+    if not isinstance(times, Mapping) or not all(map(_is_time, times.values())):
+        return "its times are not all numbers above 0"
+    missing = [p.key for p in every_piece(space, *size) if p.key not in times]
+    return f"{len(missing)} pieces were not measured: {missing[0]}" if missing else ""
+
+
+def _is_number(value: object) -> bool:
+    """JSON as Python reads it knows NaN, too, and true is a number to Python."""
+    return type(value) in (int, float) and -MOST <= value <= MOST
+
+
+def _is_time(value: object) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_told(machine: object) -> bool:
+    """A database takes no NaN."""
+    try:
+        json.dumps(machine, allow_nan=False)
+    except ValueError:
+        return False
+    return isinstance(machine, Mapping)
 
 
 def _affine(sums: np.ndarray, actual: np.ndarray) -> tuple[float, float]:

@@ -81,11 +81,16 @@ def test_several_objectives_need_a_strategy_that_follows_them(steward):
     assert job.parameters["objectives"] == 3
 
 
-def test_a_table_may_be_uploaded_or_stored(steward, settings, tmp_path):
+@pytest.fixture
+def table():
     times = {piece.key: 1.0 for piece in every_piece("ofa-1.0", 96, 64)}
-    table = {"space": "ofa-1.0", "height": 96, "width": 64, "times": times}
-    table |= {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
-    written = json.dumps(table | {"machine": {}})
+    found = {"space": "ofa-1.0", "height": 96, "width": 64, "times": times}
+    found |= {"slope": 1.0, "intercept": 0.0, "error": 0.05, "ranking": 1.0}
+    return found | {"machine": {}}
+
+
+def test_a_table_may_be_uploaded_or_stored(steward, settings, table, tmp_path):
+    written, times = json.dumps(table), table["times"]
     stored = settings.DATA_ROOT / "latency" / "pi.json"
     stored.parent.mkdir()
     stored.write_text(written)
@@ -98,6 +103,35 @@ def test_a_table_may_be_uploaded_or_stored(steward, settings, tmp_path):
         steward.post("/searches/start/", asked(upload=file, most_latency="20"))
     kept = [job.parameters["latency"]["times"] for job in Job.objects.all()]
     assert kept == [times, times]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"times": {}},
+        {"times": [1]},
+        {"slope": None},
+        {"slope": float("nan")},
+        {"error": "0.01"},
+        {"error": -1},
+    ],
+)
+@pytest.mark.parametrize("limit", [{}, {"most_latency": "20"}], ids=["", "limit"])
+def test_a_damaged_table_starts_nothing(steward, table, damage, limit, tmp_path):
+    (tmp_path / "upload.json").write_text(json.dumps(table | damage))
+    with (tmp_path / "upload.json").open("rb") as file:
+        answer = steward.post("/searches/start/", asked(upload=file, **limit))
+    assert answer.status_code == 422
+    assert "This is no latency table: " in at(answer, "table")
+    assert not Job.objects.exists()
+
+
+def test_a_table_in_which_nothing_stands_is_none(steward, settings):
+    stored = settings.DATA_ROOT / "latency" / "empty.json"
+    stored.parent.mkdir()
+    stored.write_text("{}")
+    answer = steward.post("/searches/start/", asked(table="empty.json"))
+    assert "This is no latency table: " in at(answer, "table")
 
 
 @pytest.mark.parametrize(

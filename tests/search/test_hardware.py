@@ -97,6 +97,38 @@ def test_a_table_that_is_off_by_more_than_a_tenth_is_refused(measured):
     assert Table.from_json(said | {"error": hardware.WORST})
 
 
+DAMAGED = {
+    "times": [{}, [1], None, {"stem": 1.0}],
+    "slope": [None, "1", True, float("nan"), 1e300],
+    "intercept": [float("inf"), []],
+    "error": ["0.01", -1, float("nan"), None],
+    "ranking": [None],
+    "space": ["mars", None, ["ofa-1.2"], "ofa-1.0"],
+    "height": [0, 64.5, "96", None],
+    "machine": [None, [], {"noise": float("nan")}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in DAMAGED for value in DAMAGED[name]]
+)
+def test_a_damaged_table_is_refused_in_words(measured, name, value):
+    said = fit(measured).to_json()
+    with pytest.raises(UnfitTable, match="This is no latency table: "):
+        Table.from_json(said | {name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1.0, "1", None, True, float("nan")])
+def test_a_time_that_is_none_is_refused_and_so_is_a_piece_less(measured, value):
+    said = fit(measured).to_json()
+    key = of(SPACE.start)[3].key
+    with pytest.raises(UnfitTable, match="times are not all numbers above 0"):
+        Table.from_json(said | {"times": said["times"] | {key: value}})
+    rest = {known: ms for known, ms in said["times"].items() if known != key}
+    with pytest.raises(UnfitTable, match=f"1 pieces were not measured: {key}"):
+        Table.from_json(said | {"times": rest})
+
+
 def test_what_is_no_table_or_lacks_something_is_refused_in_words(measured):
     with pytest.raises(UnfitTable, match="no latency table"):
         Table.from_json({"hello": 1})
