@@ -1,6 +1,7 @@
 """What may be asked of a search; the rest is refused by the name of its field."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 from django.core.exceptions import ValidationError
 
@@ -46,10 +47,13 @@ def refuse_unknown(
     latency: Mapping[str, object] | None,
 ) -> None:
     """ValidationError, in a sentence. A table of other images or networks would
-    predict, and be wrong, without a word."""
+    predict, and be wrong, without a word; a limit that is no number limits nothing."""
     known = {"parameters", "madds"} | ({"latency"} if latency is not None else set())
     if unknown := most.keys() - known:
         words = f"No limit is known by the name {', '.join(sorted(unknown))}."
+        raise ValidationError({"most": words})
+    if endless := [name for name, value in most.items() if not isfinite(value)]:
+        words = f"The limit of {', '.join(sorted(endless))} is no finite number."
         raise ValidationError({"most": words})
     if latency is None:
         return

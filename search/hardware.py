@@ -132,21 +132,16 @@ def fit(measured: Mapping[str, object]) -> Table:
     Every second network, in the order of size, is held out. Weighed by their inverse
     squares, so that the relative error is what is least.
     """
-    if missing := WRITTEN - measured.keys():
-        words = ", ".join(sorted(missing))
-        raise UnfitTable(f"This is not what an agent wrote: {words} missing.")
+    if words := _unwritten(measured):
+        raise UnfitTable(f"This is not what an agent wrote: {words}.")
     space, (height, width) = measured["space"], measured["size"]
     times, networks = measured["pieces"], measured["networks"]
-    known = SPACES[space]
     if len(networks) < FEWEST:
         raise UnfitTable(f"{len(networks)} whole networks; at least {FEWEST} needed.")
     sums, actual = [], []
-    for network in networks:
-        plan = known.blueprint(known.from_json(network["architecture"]))
-        parts = [piece.key for piece in pieces(plan, height, width)]
-        if missing := [key for key in parts if key not in times]:
-            raise UnfitTable(f"{len(missing)} pieces were not measured: {missing[0]}.")
-        sums.append(sum(times[key] for key in parts))
+    for number, network in enumerate(networks):
+        plan = _plan(space, network, number)
+        sums.append(sum(times[piece.key] for piece in pieces(plan, height, width)))
         actual.append(network["ms"])
     sums, actual = np.array(sums), np.array(actual)
     slope, intercept = _affine(sums[::2], actual[::2])
@@ -162,6 +157,33 @@ def fit(measured: Mapping[str, object]) -> Table:
         ranking=_kendall(predicted, actual[1::2]),
         machine=dict(measured["machine"]),
     )
+
+
+def _unwritten(measured: object) -> str:
+    """What an agent would have written otherwise, in words; empty if nothing."""
+    if not isinstance(measured, Mapping):
+        return "no object of JSON"
+    if missing := WRITTEN - measured.keys():
+        return f"{', '.join(sorted(missing))} missing"
+    size, networks = measured["size"], measured["networks"]
+    if not isinstance(size, list) or not isinstance(networks, list):
+        return "its size or its networks are no list"
+    if not _is_told(measured["machine"]):
+        return "its machine is not told as an agent does"
+    return _untimed(measured["space"], size, measured["pieces"])
+
+
+def _plan(space: str, network: object, number: int) -> Blueprint:
+    """Of a whole network that was timed."""
+    where = f"This is not what an agent wrote: network {number}"
+    if not isinstance(network, Mapping) or not _is_time(network.get("ms")):
+        raise UnfitTable(f"{where} has no time above 0.")
+    if not isinstance(said := network.get("architecture"), Mapping):
+        raise UnfitTable(f"{where} has no architecture.")
+    try:
+        return SPACES[space].blueprint(SPACES[space].from_json(said))
+    except ValueError as error:
+        raise UnfitTable(f"{where}: {error}.") from error
 
 
 def _damage(table: Table) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.preprocess import Recipe
 from search import data, provenance
 from search.example import Example
 from search.parts import Parts
@@ -14,6 +15,7 @@ from search.published_weights import supernet
 from search.run import measured
 from search.samples import Samples, prepare
 from search.shrinking import Plan, Told, shrink
+from search.spaces import SIDE
 from search.supernet import Supernet
 from search.supernet_file import save
 
@@ -53,10 +55,7 @@ def train(
     search.shrinking.
     """
     plan = _lasting(plan or Plan(), epochs)
-    if size:
-        height, width = size
-        recipe = replace(plan.recipe, width=width, height=height)
-        plan = replace(plan, recipe=recipe)
+    plan = replace(plan, recipe=_sized(plan.recipe, size)) if size else plan
     taught = Parts.of(data.examples(images)).training if images else []
     samples = _gathered(plan, work, taught, wrists)
     plan = replace(plan, recipe=measured(plan.recipe, samples))
@@ -96,6 +95,13 @@ def _lasting(plan: Plan, epochs: Sequence[int]) -> Plan:
     pairs = zip(plan.phases, counts, strict=True)
     phases = tuple(replace(phase, epochs=count) for phase, count in pairs)
     return replace(plan, phases=phases)
+
+
+def _sized(recipe: Recipe, size: Sequence[int]) -> Recipe:
+    (height, width), (low, high) = size, SIDE
+    if not all(low <= side <= high for side in size):
+        raise ValueError(f"size: from {low} to {high} a side, not {height} {width}")
+    return replace(recipe, width=width, height=height)
 
 
 def _gathered(

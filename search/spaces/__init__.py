@@ -12,6 +12,8 @@ from numpy.random import Generator
 
 from search.spaces.ofa import OnceForAll
 
+SIDE = (32, 2048)  # pixels of a view's, from, to: below, the last stride leaves none
+
 
 class Space(Protocol):
     """choices: how many values each gene has. start: where a search may begin."""

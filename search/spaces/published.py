@@ -26,7 +26,7 @@ def genes(config: Json) -> dict[str, object]:
         raise ValueError(f"a network of type {config.get('name')}, not MobileNetV3")
     try:
         return _genes(config)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no net.config: {error} is not as OFA has it") from error
 
 

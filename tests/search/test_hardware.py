@@ -140,6 +140,60 @@ def test_what_is_no_table_or_lacks_something_is_refused_in_words(measured):
         fit(measured)
 
 
+@pytest.mark.parametrize("written", [None, [1], "text", 3])
+def test_what_is_no_object_was_not_written_by_an_agent(written):
+    with pytest.raises(UnfitTable, match="not what an agent wrote: no object"):
+        fit(written)
+
+
+ODD = {
+    "space": ["mars", None, ["ofa-1.2"]],
+    "size": [None, 64, [64], [64, 48.5], [0, 0], {"height": 64}],
+    "pieces": [None, [], {}, {"stem": 1}],
+    "machine": [None, "pi"],
+    "networks": [None, {}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in ODD for value in ODD[name]]
+)
+def test_what_an_agent_would_not_write_is_refused_in_words(measured, name, value):
+    with pytest.raises(UnfitTable, match="This is not what an agent wrote: "):
+        fit(measured | {name: value})
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        None,
+        1,
+        {},
+        {"ms": "1"},
+        {"ms": 0},
+        {"ms": float("nan")},
+        {"architecture": None},
+        {"architecture": ["d"]},
+        {"architecture": {"d": 1}},
+        {"architecture": {"blocks": [1, 2], "name": "MobileNetV3"}},
+        {"architecture": {"blocks": {}, "name": "MobileNetV3"}},
+        {
+            "architecture": {
+                "name": "MobileNetV3",
+                "first_conv": {"out_channels": 24},
+                "blocks": [1, 2],
+            }
+        },
+    ],
+)
+def test_a_whole_network_that_is_none_is_named(measured, network):
+    first = measured["networks"][0]
+    broken = network and isinstance(network, dict) and first | network
+    measured["networks"][0] = broken or network
+    with pytest.raises(UnfitTable, match="wrote: network 0"):
+        fit(measured)
+
+
 def test_whole_networks_reach_from_small_to_large():
     sizes = [SPACE.parameters(a) for a in examples("ofa-1.2", 12)]
     assert sizes == sorted(sizes)

@@ -44,7 +44,13 @@ def test_views_are_as_large_as_asked(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({}, "nothing to learn from"), ({"wrists": 4, "epochs": (1, 2)}, "1 phases")],
+    [
+        ({}, "nothing to learn from"),
+        ({"wrists": 4, "epochs": (1, 2)}, "1 phases"),
+        ({"wrists": 4, "size": (0, 0)}, "size: from 32 to 2048 a side, not 0 0"),
+        ({"wrists": 4, "size": (96, 31)}, "size: from 32"),
+        ({"wrists": 4, "size": (4096, 64)}, "size: from 32"),
+    ],
 )
 def test_what_cannot_be_trained_is_refused_in_words(asked, said, tmp_path):
     with pytest.raises(ValueError, match=said):

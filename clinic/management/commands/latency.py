@@ -2,11 +2,12 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from search.hardware import Table, fit
+from search.hardware import Table, UnfitTable, fit
 from search.latency_agent import CLOCKS, ENGINES, RUNS, measure
 from search.spaces import SPACES
 
@@ -71,13 +72,9 @@ class Command(BaseCommand):
 
     def fit(self, *, measured: Path, out: Path, **_: object) -> None:
         """Whatever comes out is told; only a good table is kept."""
-        table = fit(json.loads(measured.read_text()))
-        machine = table.machine
-        begun, ended = machine["load"]
+        table = fit(_read(measured))
         self.stdout.write(
-            f"{machine['name']}, {machine['engine']}, {machine['threads']} thread(s), "
-            f"{machine['clock']} time, load {begun:.1f} to {ended:.1f}, "
-            f"median {machine['noise']:.0%} above the least time\n"
+            f"{_told(table.machine)}\n"
             f"held-out networks: off by {table.error:.1%}, Kendall's tau "
             f"{table.ranking:.2f}; whole = {table.slope:.2f} × sum of pieces "
             f"{table.intercept:+.2f} ms"
@@ -90,3 +87,25 @@ class Command(BaseCommand):
         from search.pieces import export  # onnx takes a moment
 
         export(folder, space, *size, networks)
+
+
+def _read(measured: Path) -> object:
+    try:
+        return json.loads(measured.read_bytes())
+    except ValueError as error:
+        words = f"{measured.name} is not what an agent wrote (JSON)."
+        raise UnfitTable(words) from error
+
+
+def _told(machine: Mapping[str, object]) -> str:
+    """What it was, and how busy."""
+    try:
+        begun, ended = machine["load"]
+        return (
+            f"{machine['name']}, {machine['engine']}, {machine['threads']} thread(s), "
+            f"{machine['clock']} time, load {begun:.1f} to {ended:.1f}, "
+            f"median {machine['noise']:.0%} above the least time"
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        words = f"This is not what an agent wrote: of its machine, {error!r}."
+        raise UnfitTable(words) from error

@@ -76,6 +76,25 @@ def test_what_is_missing_is_named(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda said: "", r"measured\.json is not what an agent wrote \(JSON\)"),
+        (lambda said: json.dumps([said]), "no object of JSON"),
+        (lambda said: json.dumps(said | {"space": "mars"}), "space is none of ofa"),
+        (lambda said: json.dumps(said | {"networks": [1] * 8}), "network 0"),
+        (lambda said: json.dumps(said | {"machine": {}}), "of its machine"),
+        (lambda said: json.dumps(said | {"machine": {"load": 3}}), "of its machine"),
+    ],
+)
+def test_what_no_agent_wrote_is_refused_in_words(measured, tmp_path, change, words):
+    path = measured(0.05)
+    path.write_text(change(json.loads(path.read_text())))
+    with pytest.raises(CommandError, match=words):
+        call_command("latency", "fit", path, "--out", tmp_path / "table.json")
+    assert not (tmp_path / "table.json").exists()
+
+
 def test_what_it_exports_needs_only_what_every_installation_has():
     """./run and the image install requirements.txt and nothing else."""
     root = Path(pieces.__file__).parent.parent

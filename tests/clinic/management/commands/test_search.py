@@ -76,6 +76,8 @@ def test_limits_keep_out_what_is_too_large(parent, images):
         (["--seed", -1], "seed: from 0"),
         (["--objective", "auroc", "madds"], "follows one objective only"),
         (["--most-parameters", 1], "No candidate keeps within"),
+        (["--most-parameters", "nan"], "limit of parameters is no finite number"),
+        (["--most-madds", "inf"], "limit of madds is no finite number"),
         (["--most-latency", 10], "No limit is known by the name latency"),
         (["--objective", "auroc", "latency", "--strategy", "pareto"], "latency table"),
         (["--parent", "nobody"], "No model nobody"),
