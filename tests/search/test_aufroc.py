@@ -129,11 +129,18 @@ def test_a_fracture_counts_once_for_its_study_wherever_it_is_found():
     box, near, off = (10, 10, 20, 20), (12, 12, 20, 20), (25, 25, 20, 20)
     seen = judge(
         [
-            Image([(near, 0.6), (box, 0.4), (off, 0.7)], {"radius": box}),
             Image([(box, 0.9)], {"radius": box, "ulna": (80, 80, 9, 9)}),
+            Image([(near, 0.6), (box, 0.4), (off, 0.7)], {"radius": box}),
         ]
     )
     assert seen == Judged(2, (0.9, MISSED), (0.7,))
+
+
+def test_of_several_hits_of_one_image_the_highest_counts_wherever_it_stands():
+    box, near, close = (10, 10, 20, 20), (12, 12, 20, 20), (11, 9, 20, 20)
+    proposals = [(near, 0.6), (box, 0.8), (close, 0.4)]
+    for turned in (proposals, proposals[::-1], proposals[1:] + proposals[:1]):
+        assert judge([Image(turned, {"ulna": box})]) == Judged(1, (0.8,), ())
 
 
 def test_one_proposal_may_find_two_fractures():
