@@ -92,6 +92,8 @@ def _lasting(plan: Plan, epochs: Sequence[int]) -> Plan:
     if len(epochs) not in (0, len(plan.phases)):
         raise ValueError(f"the plan has {len(plan.phases)} phases, not {len(epochs)}")
     counts = epochs or [phase.epochs for phase in plan.phases]
+    if min(counts) < 0 or not any(counts):
+        raise ValueError("epochs: 0 or more a phase, and not 0 in all of them")
     pairs = zip(plan.phases, counts, strict=True)
     phases = tuple(replace(phase, epochs=count) for phase, count in pairs)
     return replace(plan, phases=phases)

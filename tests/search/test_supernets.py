@@ -57,6 +57,19 @@ def test_what_cannot_be_trained_is_refused_in_words(asked, said, tmp_path):
         train(tmp_path / "out", tmp_path, plan=PLAN, **asked)
 
 
+@pytest.mark.parametrize("epochs", [(-1, 0), (-1, 2), (0, 0)])
+def test_a_supernet_that_would_learn_nothing_is_not_written(epochs, tmp_path):
+    plan = replace(PLAN, phases=PLAN.phases * 2)
+    with pytest.raises(ValueError, match="epochs: 0 or more a phase, and not 0 in all"):
+        train(tmp_path / "out", tmp_path, wrists=2, plan=plan, epochs=epochs)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_phase_may_be_left_out():
+    phases = supernets._lasting(replace(PLAN, phases=PLAN.phases * 2), (0, 3)).phases
+    assert [phase.epochs for phase in phases] == [0, 3]
+
+
 def test_views_of_both_are_joined_and_weighed():
     none = (np.zeros((0, 4), np.float32),) * 2
     pixels, labels = np.zeros((2, 4, 3), np.uint8), np.array([0, 1])
