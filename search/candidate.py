@@ -3,7 +3,9 @@
 FractNet's way (SPEC of its paper): five epochs of stochastic gradient descent at 0.02,
 falling along a cosine, momentum 0.9, batches of 128, decay 1e-4, averaged weights by
 0.99. The best are trained for twenty. Ours besides, as in every training here: the
-rate climbs over the first 15 %, and gradients are clipped at a norm of 5.
+rate climbs over the first 15 %, gradients are clipped at a norm of 5, an epoch draws
+twice as many samples as the rarer class has, half of each kind, the averaged weights
+follow faster while they know little, and the network computes in bfloat16.
 """
 
 from collections import Counter
