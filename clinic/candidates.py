@@ -40,7 +40,7 @@ CARRIED = ("space", "strategy", "budget", "hours", "most")
 @dataclass(frozen=True)
 class Ground:
     """What all candidates of one search have in common. behind: what a card says of
-    whom their supernet has met."""
+    where their supernet comes from and whom it has met."""
 
     images: Path
     parts: Parts

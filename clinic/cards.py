@@ -204,6 +204,7 @@ def _making(card: Mapping[str, object]) -> Iterator[Fact]:
         )
         yield "The mean of", ", ".join(told)
     yield "Went on from", _words(card, "start")
+    yield "Published weights (SHA-256)", _words(card, "published")
     yield "Teacher", _words(card, "teacher")
     yield "Machine", _words(card, "machine")
     yield "Seconds of training", _number(card.get("seconds"), NOT_STATED)

@@ -53,10 +53,11 @@ def ancestry(cards: Iterable[Mapping[str, object]]) -> dict[str, object]:
 
 
 def behind_supernet(source: Mapping[str, object]) -> dict[str, object]:
-    """`learnt_before` of what begins with a supernet of this source; {} of one that
-    has met nobody: published, or of phantoms."""
+    """What a card says of what begins with a supernet of this source. `published`: the
+    SHA-256 of the authors' file, which has met nobody of ours; else `learnt_before`;
+    {} of one of phantoms."""
     if not source.get("images"):
-        return {}
+        return {"published": source["sha256"]} if source.get("sha256") else {}
     named = {"training": {"patients": source.get("patients")}}
     return {"learnt_before": ancestry([{"name": "its supernet", "parts": named}])}
 

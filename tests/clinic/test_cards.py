@@ -51,6 +51,13 @@ def holdout(n=40):
     return {"digest": "abc", "cases": cases, "hits": pointing, "milliseconds": 9.5}
 
 
+def test_a_card_tells_by_its_digest_which_published_weights_it_began_with(version):
+    version.card = {"start": "12" * 32, "published": "ab" * 32}
+    found = {name: value for (_, name), value in told(version).items()}
+    assert found["Went on from"] == "12" * 32
+    assert found["Published weights (SHA-256)"] == "ab" * 32
+
+
 def test_an_empty_card_says_not_measured_everywhere(version):
     values = set(told(version).values())
     assert values == {"not measured", "not stated"}

@@ -81,3 +81,8 @@ def test_what_begins_with_a_supernet_has_met_whom_it_learnt_from():
     older = provenance.behind_supernet({"images": "wrists"})["learnt_before"]
     assert older == {"patients": [], "unnamed": ["its supernet"]}
     assert provenance.behind_supernet({"images": None, "wrists": 4}) == {}
+
+
+def test_of_published_weights_it_is_told_which_file_they_were():
+    source = {"file": "ofa_mbv3_d234_e346_k357_w1.2", "sha256": "ab" * 32}
+    assert provenance.behind_supernet(source) == {"published": "ab" * 32}
