@@ -19,6 +19,7 @@ from clinic.terms import Terms
 from inference import artifact
 from search.data import examples, members
 from search.dataset import digest as digest_of
+from search.supernet_header import refuse_other
 
 WEIGHTS = "weights"  # in a trial's `measured`: the digest of its checkpoint
 
@@ -49,8 +50,17 @@ def rehearse(terms: Terms, begin: Callable[[Put], Job]) -> None:
     except (OSError, ValueError, StoreUnavailable) as error:
         raise ValidationError(str(error)) from error
     with transaction.atomic():
-        begin(Put(terms))
+        begun = begin(Put(terms))
         transaction.set_rollback(True)
+    _refuse_foreign(terms.supernet, begun.parameters["space"])
+
+
+def _refuse_foreign(supernet: str, space: str) -> None:
+    try:
+        if supernet:
+            refuse_other(Path(supernet), space)
+    except (OSError, ValueError) as error:
+        raise ValidationError({"supernet": str(error)}) from error
 
 
 def put(terms: Terms) -> Put:

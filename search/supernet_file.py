@@ -4,19 +4,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from inference.artifact import file_digest
 from search.spaces import SPACES
 from search.supernet import Supernet
-
-NOTES = "osteon supernet"  # alone: with two, the same supernet has many digests
+from search.supernet_header import NOTES, notes
 
 
 def save(path: Path, supernet: Supernet, source: Mapping[str, object]) -> str:
     """-> its SHA-256. source: where the weights come from, in JSON."""
-    notes = {
+    said = {
         "space": next(n for n, space in SPACES.items() if space == supernet.space),
         "colours": supernet.colours,
         "mean": supernet.mean,
@@ -25,21 +24,17 @@ def save(path: Path, supernet: Supernet, source: Mapping[str, object]) -> str:
     }
     state = {name: value.contiguous() for name, value in supernet.state_dict().items()}
     partial = path.with_name(path.name + ".part")
-    save_file(state, partial, {NOTES: json.dumps(notes)})
+    save_file(state, partial, {NOTES: json.dumps(said)})
     partial.replace(path)
     return file_digest(path)
 
 
 def load(path: Path) -> tuple[Supernet, dict[str, object]]:
     """-> the supernet, and its source. ValueError, in words, for any other file."""
+    said = notes(path)
     try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-        if NOTES not in about:
-            raise ValueError(f"{path.name} is no supernet; import or train one first")
-        notes = json.loads(about[NOTES])
-        source = notes.pop("source")
-        made = Supernet(SPACES[notes.pop("space")], **notes)
+        source = said.pop("source")
+        made = Supernet(SPACES[said.pop("space")], **said)
         made.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path.name} is no supernet, or damaged: {error}") from error

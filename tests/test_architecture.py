@@ -72,6 +72,7 @@ WITHOUT_TORCH = {
     "search.pieces",
     "search.spaces",
     "search.strategies",
+    "search.supernet_header",
 }
 HOMES = {
     "botocore": ("clinic/store.py", "clinic/settings.py"),

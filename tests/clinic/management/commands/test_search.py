@@ -3,12 +3,15 @@
 import json
 from io import StringIO
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from safetensors.numpy import save_file
 
 from clinic import registry, store
 from clinic.models import AuditEvent, Job
 from search.hardware import every_piece
+from search.supernet_header import NOTES
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import draw
 
@@ -117,6 +120,38 @@ def test_candidates_may_look_at_patches(parent, images):
     assert said["evaluation"]["patches_digest"] == parent.digest
     assert "patches an epoch" in start(images, "--patches", "parent", "--dry-run")
     assert "AUFROC of patches" in say("status")
+
+
+def supernet(path, **notes):
+    about = {NOTES: json.dumps(notes)} if notes else {}
+    save_file({"weights": np.zeros(3, np.float32)}, path, about)
+    return path
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["start", "dry"])
+@pytest.mark.parametrize(
+    ("notes", "words"),
+    [
+        ({}, "any is no supernet; import or train one first"),
+        ({"space": "ofa-9"}, "no supernet of a space known here"),
+        ({"space": "ofa-1.0"}, r"of ofa-1\.0, .* of ofa-1\.2 are not cut"),
+    ],
+)
+def test_a_file_that_is_no_supernet_of_the_space_starts_nothing(
+    parent, images, tmp_path, notes, words, dry
+):
+    with pytest.raises(CommandError, match=words):
+        start(images, "--supernet", supernet(tmp_path / "any", **notes), *dry)
+    with pytest.raises(CommandError, match="is no supernet, or damaged"):
+        start(images, "--supernet", images / "0.png", *dry)
+    assert not Job.objects.exists()
+    assert not list((tmp_path / "store").rglob("*"))
+
+
+def test_a_supernet_of_the_space_is_begun_with(parent, images, tmp_path):
+    start(images, "--supernet", supernet(tmp_path / "ours", space="ofa-1.2"))
+    said = Job.objects.get().parameters["evaluation"]
+    assert store.size(said["supernet_digest"]) > 0
 
 
 def test_a_table_that_is_none_is_refused_in_words(parent, images, tmp_path):
