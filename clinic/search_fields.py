@@ -11,7 +11,7 @@ from clinic import materials
 from clinic.models import ModelVersion
 from clinic.search import LIMITS
 from clinic.terms import HOURS, SCORES
-from search.spaces import SPACES
+from search.spaces import SIDE, SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
 Wrong = Mapping[str, Sequence[str]]  # sentences by the name of a field
@@ -189,8 +189,8 @@ def _material() -> list[Field]:
             choices=proposers,
         ),
         Field("supernet", "Begin with", kind="choice", choices=nets),
-        Field("height", "Image height", "Pixels of a view or patch", span=(32, 2048)),
-        Field("width", "Image width", "Pixels of a view or patch", span=(32, 2048)),
+        Field("height", "Image height", "Pixels of a view or patch", span=SIDE),
+        Field("width", "Image width", "Pixels of a view or patch", span=SIDE),
         Field("batch", "Views a batch", span=(2, 1024)),
     ]
 

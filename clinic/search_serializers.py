@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from clinic.models import Job, ModelVersion, Trial
 from clinic.terms import OBJECTIVES, SCORES
-from search.spaces import SPACES
+from search.spaces import SIDE, SPACES
 from search.strategies import DEFAULT, STRATEGIES
 
 PARENT = "Choose a model to start from."
@@ -44,8 +44,8 @@ class SearchRequestSerializer(serializers.Serializer):
         allow_blank=True,
         help_text='Who proposes them: stored results, "parent"; empty: whole views',
     )
-    height = serializers.IntegerField(min_value=32, max_value=2048, default=224)
-    width = serializers.IntegerField(min_value=32, max_value=2048, default=224)
+    height = serializers.IntegerField(min_value=SIDE[0], max_value=SIDE[1], default=224)
+    width = serializers.IntegerField(min_value=SIDE[0], max_value=SIDE[1], default=224)
     budget = serializers.IntegerField(
         default=None, allow_null=True, help_text="Trials; or hours, or what is first"
     )

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from clinic.terms import refuse_endless
 from search.hardware import Table, UnfitTable
-from search.spaces import SPACES
+from search.spaces import SIDE, SPACES
 from search.strategies import STRATEGIES
 
 LIMITS = {  # from, to
@@ -48,6 +48,9 @@ def refuse_unknown(
 ) -> None:
     """ValidationError, in a sentence. A table of other images or networks would
     predict, and be wrong, without a word; a limit that is no number limits nothing."""
+    low, high = SIDE
+    if not all(low <= side <= high for side in size):
+        raise ValidationError({"size": f"size: from {low} to {high} a side."})
     known = {"parameters", "madds"} | ({"latency"} if latency is not None else set())
     if unknown := most.keys() - known:
         words = f"No limit is known by the name {', '.join(sorted(unknown))}."

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.blueprint import EXPANSIONS, KERNELS, Block, Blueprint
-from search.spaces import SPACES
+from search.spaces import SIDE, SPACES
 
 WORST = 0.10  # mean relative error on networks that were not fitted
 FEWEST = 8  # whole networks, half of which are held out
@@ -79,6 +79,15 @@ def examples(space: str, count: int, seed: int = 0) -> list[Hashable]:
     drawn = [known.sample(rng) for _ in range(20 * count)]
     ordered = sorted(drawn, key=known.parameters)
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count).astype(int)]
+
+
+def refuse_vain(height: int, width: int, networks: int) -> None:
+    """UnfitTable for what would be measured and then taken by nobody."""
+    low, high = SIDE
+    if not all(low <= side <= high for side in (height, width)):
+        raise UnfitTable(f"size: from {low} to {high} a side, as searches have it.")
+    if networks < FEWEST:
+        raise UnfitTable(f"{networks} whole networks; at least {FEWEST} needed.")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inference.blueprint import Block, Blueprint
 from search import latency_agent
-from search.hardware import HEAD, STEM, Piece, every_piece, examples, pieces
+from search.hardware import (
+    HEAD,
+    STEM,
+    Piece,
+    every_piece,
+    examples,
+    pieces,
+    refuse_vain,
+)
 from search.spaces import SPACES
 
 OPSET = 17
@@ -31,7 +39,9 @@ IR = 8  # the newest that ONNX Runtime 1.14 of a Raspberry Pi OS knows
 def export(
     out: Path, space: str, height: int, width: int, networks: int, seed: int = 0
 ) -> Path:
-    """Everything an agent needs, in a new folder. FileExistsError if it is there."""
+    """Everything an agent needs, in a new folder. FileExistsError if it is there,
+    UnfitTable if no table could come of it."""
+    refuse_vain(height, width, networks)
     out.mkdir(parents=True)
     (out / "pieces").mkdir()
     (out / "networks").mkdir()

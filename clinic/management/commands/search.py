@@ -3,7 +3,6 @@
 The workers of the queue `search` do the work; `manage.py watch` rings for them.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,16 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from clinic import jobs, learning, provisions, search, shelf, standings, terms
+from clinic import (
+    jobs,
+    learning,
+    materials,
+    provisions,
+    search,
+    shelf,
+    standings,
+    terms,
+)
 from clinic.models import Job, ModelVersion
 from search.spaces import SPACES
 from search.strategies import DEFAULT, STRATEGIES
@@ -19,7 +27,6 @@ from search.strategies import DEFAULT, STRATEGIES
 COSTS = ("parameters", "madds", "latency")
 TRIALS = 30
 PATCH = (64, 64)
-SMALLEST = 32  # pixels: what the last stride leaves one of
 
 
 class Command(BaseCommand):
@@ -83,8 +90,11 @@ class Command(BaseCommand):
         verdicts = {} if asked["images"] else _verdicts()
         proposers = _proposers(asked, parent)
         agreed = _agreed(asked | {"patches": proposers}, verdicts, parent)
-        table = json.loads(t.read_text()) if (t := asked["latency"]) else None
-        _refuse_nonsense(agreed, table, asked["size"])
+        table = (
+            materials.read_table(t.read_bytes()) if (t := asked["latency"]) else None
+        )
+        if "latency" in agreed.objective and table is None:
+            raise ValueError("Predicted latency needs a latency table: --latency.")
         same = {
             "space": asked["space"],
             "size": tuple(asked["size"] or _size(parent, agreed)),
@@ -173,15 +183,6 @@ def _agreed(
         verdicts=verdicts,
         parent=parent,
     )
-
-
-def _refuse_nonsense(
-    agreed: terms.Terms, table: object, size: tuple[int, int] | None
-) -> None:
-    if "latency" in agreed.objective and not table:
-        raise ValueError("Predicted latency needs a latency table: --latency.")
-    if size and min(size) < SMALLEST:
-        raise ValueError(f"size: at least {SMALLEST} a side.")
 
 
 def _parent(wanted: str) -> ModelVersion:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from clinic.management.commands import latency
 from search import hardware, pieces
 from search.spaces import SPACES
 
@@ -93,6 +94,27 @@ def test_what_no_agent_wrote_is_refused_in_words(measured, tmp_path, change, wor
     with pytest.raises(CommandError, match=words):
         call_command("latency", "fit", path, "--out", tmp_path / "table.json")
     assert not (tmp_path / "table.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--networks", "0"), "0 whole networks; at least 8"),
+        (("--networks", "7"), "7 whole networks; at least 8"),
+        (("--size", "8", "8"), "size: from 32 to 2048 a side"),
+        (("--size", "32", "4096"), "size: from 32 to 2048 a side"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["export", "measure"])
+def test_what_no_table_comes_of_is_refused_before_it_is_measured(
+    tmp_path, monkeypatch, verb, more, words
+):
+    monkeypatch.setattr(latency, "measure", lambda *asked: pytest.fail("measured"))
+    out = tmp_path / "out"
+    place = [out] if verb == "export" else ["--out", out]
+    with pytest.raises(CommandError, match=words):
+        call_command("latency", verb, *more, *place)
+    assert not out.exists()
 
 
 def test_what_it_exports_needs_only_what_every_installation_has():
