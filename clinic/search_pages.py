@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clinic import (
     drawing,
+    headroom,
     jobs,
     learning,
     leavings,
@@ -61,7 +62,9 @@ def estimate(request: HttpRequest) -> HttpResponse:
         asked = _asked(request)
         cost = search_form.estimate(asked, _uploaded(request))
         caveat = "" if asked["images"] else learning.choose().caveat
+        size = asked["height"], asked["width"]
         about = {"estimate": cost, "asked": asked, "caveat": caveat}
+        about["memory"] = headroom.warning(asked["batch"], size)
     except ValidationError as error:
         about = {"refusals": search_fields.form(request.POST, error).told}
     status = REFUSED if "refusals" in about else 200

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from clinic import registry, store, terms
+from clinic import headroom, registry, store, terms
 from clinic.models import AuditEvent, Job
 from clinic.terms import Terms
 from search.hardware import every_piece
@@ -206,6 +206,13 @@ def test_it_says_what_it_may_cost_and_starts_nothing(steward):
     told = steward.post("/searches/estimate/", asked(budget="", hours="0.5"))
     assert "candidates within 0.50 h, then 1 at length" in text(told)
     assert not Job.objects.exists()
+
+
+def test_the_estimate_tells_of_batches_beyond_this_machine(steward, monkeypatch):
+    assert "A batch of" not in text(steward.post("/searches/estimate/", asked()))
+    monkeypatch.setattr(headroom, "memory", lambda: 1_000_000)
+    told = text(steward.post("/searches/estimate/", asked()))
+    assert "A batch of 8 views of 96×64 takes about 0 GB" in told
 
 
 def test_a_search_may_be_given_hours_in_place_of_trials(steward):

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from clinic import (
+    headroom,
     jobs,
     learning,
     materials,
@@ -117,6 +118,8 @@ class Command(BaseCommand):
         )
         provisions.rehearse(agreed, begin)
         self.stdout.write(_told(agreed, cost, same))
+        if words := headroom.warning(agreed.batch, same["size"]):
+            self.stdout.write(words)
         if dry_run:
             return
         found = provisions.put(agreed)

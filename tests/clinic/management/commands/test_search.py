@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from safetensors.numpy import save_file
 
-from clinic import registry, store
+from clinic import headroom, registry, store
 from clinic.models import AuditEvent, Job
 from search.hardware import every_piece
 from search.supernet_header import NOTES
@@ -63,6 +63,15 @@ def test_costs_are_told_without_starting(parent, images, tmp_path):
     assert "candidates" in told and told.count("\n") == 1
     assert not Job.objects.exists() and AuditEvent.objects.count() == before
     assert not list((tmp_path / "store").rglob("*"))  # nothing was put
+
+
+def test_batches_beyond_this_machine_are_told_with_the_costs(
+    parent, images, monkeypatch
+):
+    monkeypatch.setattr(headroom, "memory", lambda: 1_000_000_000)
+    _, memory = start(images, "--dry-run").splitlines()
+    assert memory.startswith("A batch of 128 views of 96×64 takes about 1 GB")
+    assert start(images, "--dry-run", "--batch", 64).count("\n") == 1
 
 
 def test_limits_keep_out_what_is_too_large(parent, images):
