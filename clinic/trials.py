@@ -7,8 +7,8 @@ trial has come further than ever before: that many workers died on the way says
 nothing against the candidate.
 """
 
+import json
 import logging
-import math
 import os
 import platform
 import time
@@ -118,12 +118,12 @@ def beat(*, trial: Trial, done: float, kept: float = 0.0, worked: float = 0.0) -
 
 @transaction.atomic
 def finish(*, trial: Trial, outcome: Outcome) -> None:
-    """Write down how good it is; the search goes on from there. Raises ClaimLost."""
+    """Write down how good it is; the search goes on from there. Raises ClaimLost, and
+    ValueError for what no database keeps as JSON."""
     held = _held(trial)
     held.values = [float(value) for value in outcome.values]
-    if not all(map(math.isfinite, held.values)):
-        raise ValueError(f"An answer is finite numbers, not {held.values}.")
     held.measured, held.done = dict(outcome.measured), 1.0
+    _refuse_what_is_not_finite(held)
     _release(held, State.DONE)
     search.proceed(trial=held)
     _record("trial.done", held, values=held.values)
@@ -152,6 +152,16 @@ def give_back(
         held.due_at = timezone.now() + pause
         held.reason = tags.text(reason, 500) or held.reason
         _release(held, State.QUEUED)
+
+
+def _refuse_what_is_not_finite(held: Trial) -> None:
+    found = {"its answer": held.values, "what was measured": held.measured}
+    for name, said in found.items():
+        try:
+            json.dumps(said, allow_nan=False)
+        except ValueError:
+            words = f"Not everything in {name} is a finite number."
+            raise ValueError(words) from None
 
 
 def sweep() -> list[int]:

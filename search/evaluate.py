@@ -45,8 +45,11 @@ class Report:
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """The chance that a fractured case scores above a sound one, ties halved.
 
-    nan where one of the classes is missing. labels: (N,) of 0 and 1.
+    nan where one of the classes is missing. labels: (N,) of 0 and 1. ValueError for
+    scores that are not finite: nan would sort as the highest.
     """
+    if not np.isfinite(scores).all():
+        raise ValueError("Not every score is a finite number.")
     broken, sound = np.asarray(scores)[labels == 1], np.asarray(scores)[labels == 0]
     if not len(broken) or not len(sound):
         return float("nan")

@@ -2,8 +2,9 @@
 
 With several GPUs this process starts one for each (torch's DistributedDataParallel),
 hears from the first of them how far they are, and ends them all if whoever is told
-wants no more. The checkpoint is written by the first, and is the same whatever the
-number: a training may be taken up again by another.
+wants no more. What they refuse (ValueError) is raised here in their words. The
+checkpoint is written by the first, and is the same whatever the number: a training
+may be taken up again by another.
 """
 
 import os
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from multiprocessing import parent_process
-from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,38 +49,48 @@ def fit(
 
 
 def _run(work: partial, members: int, meeting: Path, tell: Tell) -> None:
-    hear, say = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    heard = multiprocessing.get_context("spawn").SimpleQueue()
     group = multiprocessing.start_processes(
-        _learn, (members, meeting, say, work), members, join=False
+        _learn, (members, meeting, heard, work), members, join=False
     )
     try:
         # A member that fails ends the others, and its error is raised here.
         while not group.join(LISTEN):
-            _pass_on(hear, tell)
-        _pass_on(hear, tell)
+            _pass_on(heard, tell)
+        _pass_on(heard, tell)
+    except multiprocessing.ProcessRaisedException:
+        _pass_on(heard, tell)
+        raise
     finally:
         for process in group.processes:
             process.kill()
             process.join()
 
 
-def _pass_on(hear: Connection, tell: Tell) -> None:
-    while hear.poll():
-        tell(*hear.recv())
+def _pass_on(heard: SimpleQueue, tell: Tell) -> None:
+    while not heard.empty():
+        said = heard.get()
+        if isinstance(said, ValueError):
+            raise said
+        tell(*said)
 
 
 def _learn(
-    rank: int, members: int, meeting: Path, say: Connection, work: partial
+    rank: int, members: int, meeting: Path, heard: SimpleQueue, work: partial
 ) -> None:
     """What a member does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def tell(*told: object) -> None:
         if rank == 0:
-            say.send(told)
+            heard.put(told)
 
     with member(rank, members, meeting) as group:
-        work(tell, group)
+        try:
+            work(tell, group)
+        except ValueError as error:
+            heard.put(error)
+            raise
 
 
 def _end_with_parent() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ def fit(
 
     Only the last stage may provide the result, for it alone trains at full size on
     what is to be read. A checkpoint found in `folder` is taken up again. All of
-    `group` call this alike; its first member writes.
+    `group` call this alike; its first member writes. ValueError, for all of them,
+    once the training has diverged: that epoch is neither kept nor told.
     """
     memory.keep()
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,9 +86,9 @@ def fit(
                 say = partial(tell, tuple(progress.history))
                 entry = _epoch(trainee, stage, epoch, first + epoch, training, say)
                 if group.first:
-                    logits = predict(trainee.average, validation, plan.recipe)
-                    entry |= _scores(validation, logits)
+                    entry |= _judged(trainee, validation)
                 entry = group.agreed(entry)
+                _refuse_divergence(entry)
                 progress.note(entry, trainee, eligible=stage is plan.stages[-1])
                 progress.seconds += time.monotonic() - started
                 if group.first:
@@ -145,6 +146,23 @@ def _epoch(
             losses.append(trainee.learn(batch, stage.rate * height(done)))
             say(overall + (step + 1) / steps)
     return {"epoch": overall + 1, "loss": group.mean(float(np.mean(losses)))}
+
+
+def _judged(trainee: Trainee, validation: Samples) -> dict[str, float]:
+    """Its scores; none where an answer is no finite number."""
+    logits = predict(trainee.average, validation, trainee.plan.recipe)
+    return _scores(validation, logits) if np.isfinite(logits).all() else {}
+
+
+def _refuse_divergence(entry: Mapping[str, float]) -> None:
+    """ValueError, in words. `entry` is the same for all members of a group."""
+    found = ""
+    if not isfinite(entry["loss"]):
+        found = f"its loss is {entry['loss']}"
+    elif "study_auroc" not in entry:
+        found = "not every validation view has a finite score"
+    if found:
+        raise ValueError(f"The training diverged in epoch {entry['epoch']}: {found}.")
 
 
 def _scores(samples: Samples, logits: np.ndarray) -> dict[str, float]:

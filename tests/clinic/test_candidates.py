@@ -27,7 +27,7 @@ from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
-from search import closeup, data, patches
+from search import candidate, closeup, data, patches
 from search import train as train_module
 from search.parts import Parts
 from search.trainee import CHECKPOINT
@@ -239,6 +239,26 @@ def test_weights_that_are_nowhere_are_trained_again(job, epochs, elsewhere):
     job.refresh_from_db()
     assert epochs == [0, 0, 0, 0, 1, 0, 1]
     assert "has no" in job.log
+
+
+def test_a_candidate_that_diverges_is_set_aside_in_words(job, monkeypatch, caplog):
+    learning = candidate.learning
+
+    def exploding(*asked):
+        found = learning(*asked)
+        return replace(found, stages=(replace(found.stages[0], rate=1e30),))
+
+    monkeypatch.setattr(candidate, "learning", exploding)
+    trial = job.trials.get()
+    for _ in range(trials.TRIES):
+        job.trials.update(due_at="2001-01-01T00:00:00Z")
+        trials.work(trial_id=trial.pk, evaluate=candidates.evaluate)
+    trial.refresh_from_db()
+    assert (trial.state, trial.values, trial.measured) == ("failed", None, {})
+    assert trial.reason.startswith("The training diverged in epoch 1: ")
+    assert not [record for record in caplog.records if record.exc_info]
+    job.refresh_from_db()
+    assert ["tell", 0, None] in job.asked
 
 
 def test_a_store_that_is_away_delays_and_costs_no_try(job, settings, tmp_path):

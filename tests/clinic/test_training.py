@@ -311,6 +311,15 @@ def test_sides_that_know_one_kind_only_are_refused_in_words(
     assert "holdout part has a usable label or verdict “a fracture”" in job.reason
 
 
+def test_a_training_that_diverges_ends_in_words(job, pacs, caplog):
+    Job.objects.update(parameters=job.parameters | {"rate": 1e30})
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert (job.state, job.history) == ("failed", [])
+    assert job.reason.startswith("The training diverged in epoch 1: ")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_an_error_nobody_foresaw_is_a_reason_not_a_silence(job, pacs, monkeypatch):
     monkeypatch.setattr(training.run, "run", lambda *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -189,12 +189,18 @@ def test_an_error_of_ours_is_written_down_and_raised(trial):
     assert trial.reason == "The training ended with an error: KeyError."
 
 
-def test_an_answer_that_is_no_number_fails_the_candidate(trial):
-    outcome = Outcome([float("nan")])
+@pytest.mark.parametrize(
+    ("outcome", "where"),
+    [
+        (Outcome([float("nan")]), "its answer"),
+        (Outcome([0.5], {"history": [{"loss": float("inf")}]}), "what was measured"),
+    ],
+)
+def test_an_answer_that_is_no_number_fails_the_candidate(trial, outcome, where):
     trials.work(trial_id=trial.pk, evaluate=lambda *_: outcome)
     trial.refresh_from_db()
-    assert (trial.state, trial.values) == ("queued", None)
-    assert "finite number" in trial.reason
+    assert (trial.state, trial.values, trial.measured) == ("queued", None, {})
+    assert trial.reason == f"Not everything in {where} is a finite number."
 
 
 def test_a_bell_that_rings_twice_trains_once(job, trial):

@@ -42,6 +42,12 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order_ties_halved(cases):
     assert auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_of_scores_that_are_not_finite_there_is_no_auroc(wrong):
+    with pytest.raises(ValueError, match="Not every score is a finite number"):
+        auroc(np.array([1, 1, 0, 0]), np.array([wrong, 0.5, 1, 2]))
+
+
 def test_auroc_within_cannot_profit_from_one_group_looking_different():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 1])
     scores = np.array([9, 9, 8, 9, 1, 1, 2, 1])

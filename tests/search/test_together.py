@@ -66,6 +66,14 @@ def test_two_learn_what_one_does(material, alone, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
+def test_a_training_that_diverges_ends_all_of_them_in_one_sentence(material, tmp_path):
+    plan = replace(PLAN, stages=(replace(PLAN.stages[0], rate=1e30),))
+    with pytest.raises(ValueError, match=r"^The training diverged in epoch 1: .*\.$"):
+        together.fit(plan, material, tmp_path, members=2)
+    assert not multiprocessing.active_children()
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
 def test_stopped_they_all_end_and_one_goes_on_from_there(material, tmp_path):
     """They are heard from five times a second, and do not wait to be: of sixty short
     epochs they may do a few more than the first."""

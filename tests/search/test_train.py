@@ -246,3 +246,27 @@ def test_nobody_to_judge_by_is_said_in_words(material):
     nobody = material.validation.of(np.zeros(16, bool))
     with pytest.raises(ValueError, match="None of the radiographs"):
         train.predict(None, nobody, PLAN.recipe)
+
+
+EXPLODING = replace(PLAN, stages=(Stage(3, 1.0, True, 1e30),), optimizer="sgd")
+
+
+def test_a_training_that_diverges_ends_in_words_and_keeps_nothing_of_it(
+    material, tmp_path
+):
+    told = []
+    with pytest.raises(ValueError, match=r"diverged in epoch 1: its loss is nan\."):
+        fit(EXPLODING, material, tmp_path, tell=lambda *now: told.append(now))
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert not any(history for history, _ in told)
+
+
+def test_so_does_one_whose_loss_is_a_number_and_whose_answers_are_none(
+    material, tmp_path, monkeypatch
+):
+    def predict(network, samples, recipe):
+        return np.array([np.nan] + [0.0] * (len(samples) - 1), np.float32)
+
+    monkeypatch.setattr(train, "predict", predict)
+    with pytest.raises(ValueError, match=r"epoch 1: not every .* a finite score\."):
+        fit(PLAN, material, tmp_path)
