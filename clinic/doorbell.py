@@ -23,13 +23,18 @@ class Doorbell:
         self.quiet_until = 0.0
         self.cut = False
 
-    def ring(self, task: Task, keys: Iterable[int]) -> None:
-        """Send one message a key, or none of the rest if the broker is away."""
+    def ring(
+        self, task: Task, keys: Iterable[int], *, expires: float | None = None
+    ) -> None:
+        """Send one message a key, or none of the rest if the broker is away.
+
+        expires: seconds after which nobody heeds it, for one that rings again.
+        """
         if time.monotonic() < self.quiet_until:
             return
         try:
             for key in keys:
-                task.delay(key)
+                task.apply_async((key,), expires=expires)
                 self._note(cut=False)
         except OperationalError as error:
             self.quiet_until = time.monotonic() + SILENCE

@@ -72,10 +72,12 @@ def run_job(job_id: int) -> None:
 @shared_task
 def run_trial(trial_id: int) -> None:
     """Train one candidate of a search; it keeps its own lease. What its end has the
-    strategy ask for is rung for at once."""
+    strategy ask for is rung for at once; a bell that came late rings for nothing, or
+    bells would grow more and more."""
     from clinic import candidates
 
-    trials.work(trial_id=trial_id, evaluate=candidates.evaluate)
+    if not trials.work(trial_id=trial_id, evaluate=candidates.evaluate):
+        return
     for due in trials.sweep()[:1]:
         run_trial.delay_on_commit(due)
     for over in Job.objects.over().values_list("pk", flat=True)[:1]:

@@ -47,16 +47,17 @@ Tell = Callable[[float, float], None]
 Evaluate = Callable[[Trial, Tell], Outcome]
 
 
-def work(*, trial_id: int, evaluate: Evaluate) -> None:
-    """Take up a trial and see it through. Idempotent.
+def work(*, trial_id: int, evaluate: Evaluate) -> bool:
+    """Take up a trial and see it through. Idempotent. -> whether it was to be had
 
     Raises what is no fault of the candidate, after the row says so.
     """
     trial = claim(pk=trial_id)
     if trial is None:
-        return
+        return False
     with _outcome(trial), _alive(trial):
         finish(trial=trial, outcome=evaluate(trial, Clock(trial)))
+    return True
 
 
 class Clock:

@@ -177,7 +177,7 @@ class TestRinging:
     @pytest.fixture
     def rung(self, pacs, monkeypatch):
         watcher, rung = Watcher(pacs), []
-        ring = lambda task, keys: rung.extend((task.name, k) for k in keys)  # noqa: E731
+        ring = lambda task, keys, **_: rung.extend((task.name, k) for k in keys)  # noqa: E731
         monkeypatch.setattr(watcher.bell, "ring", ring)
         return watcher, rung
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings as configured
 
-from clinic import candidates, intake, registry, tasks
+from clinic import candidates, intake, registry, tasks, trials
 from clinic.celery import app
-from clinic.models import ImageReading, Overlay, Prediction, Study
+from clinic.models import ImageReading, Overlay, Prediction, Study, Trial
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from clinic.trials import Outcome
@@ -149,6 +149,27 @@ def test_a_bell_for_one_trial_sees_a_search_through(rings, administrator, evalua
     assert sorted(TRAINED) == [0, 1, 2, 3, 4, 5]
     assert set(job.trials.values_list("state", flat=True)) == {"done"}
     assert evaluation[0] == job.pk  # and the model is made once all have ended
+
+
+def test_a_bell_for_a_trial_that_is_not_to_be_had_rings_for_nothing(
+    rings, administrator, evaluation, monkeypatch
+):
+    """Else each that waits without a worker would leave one more to come."""
+    job = make_search(administrator, workers=1)
+    rung, send = [], tasks.run_trial.apply_async
+    held = trials.claim(pk=job.trials.get().pk)
+    other = make_search(administrator).trials.first()
+    Trial.objects.filter(pk=held.pk).update(lease_until="2001-01-01T00:00:00Z")
+    assert trials.sweep() == [held.pk]  # there is something to ring for
+
+    def counted(args, *more, **options):
+        rung.append(args)
+        return send(args, *more, **options)
+
+    monkeypatch.setattr(tasks.run_trial, "apply_async", counted)
+    for stale in (other.pk, 12345):
+        rings(tasks.run_trial, stale)
+    assert (TRAINED, rung) == ([], [(other.pk,), (12345,)])
 
 
 def test_readings_queue_behind_nothing_else():

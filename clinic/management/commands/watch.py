@@ -8,7 +8,9 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Iterable
 
+from celery import Task
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, close_old_connections
 
@@ -21,6 +23,9 @@ PAUSE = 0.25  # seconds between two looks at the feed
 # Seconds between two looks for what can wait: the door, explanations, learning.
 SWEEP = 5.0
 AT_ONCE = 16  # explanations, shadows or trials rung for in one sweep
+# Seconds in which a sweep's bell counts. Each sweep rings anew for what still waits: a
+# worker busy for hours would find thousands. Clocks may differ by less than this.
+HEARD = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +67,16 @@ class Watcher:
         intake.knock(pacs=self.pacs)
         self.swept = time.monotonic()
         lost = Prediction.objects.unexplained().values_list("pk", flat=True)
-        self.bell.ring(tasks.explain_prediction, lost[:AT_ONCE])
+        self._ring(tasks.explain_prediction, lost[:AT_ONCE])
         unseen = shadows.due().values_list("pk", flat=True)
-        self.bell.ring(tasks.shadow_prediction, unseen[:AT_ONCE])
+        self._ring(tasks.shadow_prediction, unseen[:AT_ONCE])
         due = Job.objects.due().values_list("pk", flat=True)
-        self.bell.ring(tasks.run_job, due[:1])
-        self.bell.ring(tasks.run_trial, trials.sweep()[:AT_ONCE])
+        self._ring(tasks.run_job, due[:1])
+        self._ring(tasks.run_trial, trials.sweep()[:AT_ONCE])
         unprovided = Job.objects.unprovided().values_list("pk", flat=True)
-        self.bell.ring(tasks.provide_search, unprovided[:1])
+        self._ring(tasks.provide_search, unprovided[:1])
         over = Job.objects.over().values_list("pk", flat=True)
-        self.bell.ring(tasks.conclude_search, over[:1])
+        self._ring(tasks.conclude_search, over[:1])
+
+    def _ring(self, task: Task, keys: Iterable[int]) -> None:
+        self.bell.ring(task, keys, expires=HEARD)
