@@ -135,11 +135,19 @@ def _line_of(served: ModelVersion | None, tested: object, when: str) -> Incumben
     return Incumbent(note, found, label)
 
 
+def is_over(rows: Sequence[Row]) -> bool:
+    """Whether no trial is left: the model is to be made."""
+    return not any(row.trial.is_open for row in rows)
+
+
 def seconds_left(job: Job, rows: Sequence[Row]) -> float | None:
-    """By the median of the trials so far, shared by all workers; None: unknown.
+    """Until the last trial has ended, by the median of those so far, shared by all
+    workers; None: unknown, or none is left.
 
     Where none was trained at length yet, that takes as much longer as it has epochs.
     """
+    if is_over(rows):
+        return None
     spent = {
         final: [r.trial.seconds for r in _scored(rows) if r.is_final is final]
         for final in (False, True)
@@ -150,8 +158,11 @@ def seconds_left(job: Job, rows: Sequence[Row]) -> float | None:
     each = median(spent[False])
     longer = terms.get("final_epochs", 1) / terms.get("epochs", 1)
     each_final = median(spent[True]) if spent[True] else each * longer
-    left = each_final * _shares_left(rows, said["finals"], final=True) / said["workers"]
-    return left + _candidates_left(job, rows, each)
+    chosen = sum(row.is_final for row in rows)
+    wanted = _shares_left(rows, chosen or said["finals"], final=True)
+    left = each_final * wanted / said["workers"]
+    # Once the best were chosen no candidate follows, whatever was asked for.
+    return left if chosen else left + _candidates_left(job, rows, each)
 
 
 def _candidates_left(job: Job, rows: Sequence[Row], each: float) -> float:

@@ -192,6 +192,7 @@ def _progress(job: Job) -> dict[str, object]:
         "best": best,
         "drawing": drawn,
         "config": bool(drawn and standings.net_config(job, best.trial)),
+        "over": progress.is_over(rows),
         "left": progress.seconds_left(job, rows) if job.is_open else None,
         "patches": standings.on_patches(job),
         "log": progress.log(job),

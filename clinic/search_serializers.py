@@ -111,7 +111,8 @@ class SearchListSerializer(serializers.Serializer):
 
 
 class SearchDetailSerializer(SearchSerializer):
-    """seconds_left: with all workers at work; null while that is unknown."""
+    """seconds_left: of its trials, with all workers at work; null while that is
+    unknown, and once all have ended."""
 
     seconds_left = serializers.FloatField(allow_null=True)
     trials = TrialSerializer(many=True)

@@ -42,12 +42,17 @@ def headline(job: Job) -> str:
         line += f" in {span(job.seconds)} of {said['hours']:g} h"
     if scores := [trial.values[0] for trial in done]:
         line += f", best {scored(job)} on validation {max(scores):.3f}"
-    if (
-        job.is_open
-        and (seconds := progress.seconds_left(job, progress.rows(job))) is not None
-    ):
-        line += f", about {span(seconds)} left"
+    line += _left(job) if job.is_open else ""
     return line + (f". {job.reason}" if job.reason else "")
+
+
+def _left(job: Job) -> str:
+    rows = progress.rows(job)
+    if progress.is_over(rows):
+        being = "being" if job.state == Job.State.RUNNING else "to be"
+        return f", the model is {being} made"
+    seconds = progress.seconds_left(job, rows)
+    return "" if seconds is None else f", about {span(seconds)} left"
 
 
 def trials(job: Job) -> str:

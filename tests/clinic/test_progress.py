@@ -199,6 +199,23 @@ def test_a_search_of_hours_has_what_is_left_of_them(administrator):
     assert progress.seconds_left(job, progress.rows(job)) == 3 * 10 + 2 * 20
 
 
+@pytest.mark.parametrize("asked", [{"budget": 100}, {"budget": None, "hours": 50.0}])
+def test_once_the_best_were_chosen_no_candidate_is_waited_for(job, asked):
+    """As where a space held fewer than were asked for."""
+    end(job, 0.6, 0.5, 0.5, 0.5, seconds=10)
+    job.refresh_from_db()
+    job.parameters |= {"hours": None, "finals": 3} | asked
+    job.parameters["evaluation"] = {"epochs": 1, "final_epochs": 2}
+    assert job.trials.filter(stage="final").count() == 2
+    assert progress.seconds_left(job, progress.rows(job)) == 2 * 20
+    end(job, 0.6, seconds=25)
+    assert progress.seconds_left(job, progress.rows(job)) == 25
+    assert not progress.is_over(progress.rows(job))
+    end(job, 0.6, seconds=25)
+    assert progress.is_over(progress.rows(job))
+    assert progress.seconds_left(job, progress.rows(job)) is None
+
+
 def test_two_at_length_are_measured_as_soon_as_one_is_done(job):
     end(job, 0.6, 0.5, 0.5, 0.5, seconds=10)
     end(job, 0.6, seconds=25)

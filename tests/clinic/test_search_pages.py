@@ -84,6 +84,14 @@ def test_the_time_left_is_unknown_until_a_trial_has_ended(steward, job):
     assert "Time left: about 0 s" in text(steward.get(address, headers=HTMX))
 
 
+def test_while_the_model_is_made_no_time_is_left_and_that_is_said(steward, job):
+    end(job, 0.6, 0.5, 0.7, 0.65, 0.8, 0.75)
+    part = text(steward.get(f"/searches/{job.pk}/", headers=HTMX))
+    assert "Every trial has ended: the model is being made." in part
+    assert "Time left" not in part
+    assert steward.get(f"/api/searches/{job.pk}/").json()["seconds_left"] is None
+
+
 def test_charts_come_again_only_when_there_is_more_to_see(steward, job):
     seen = steward.get(f"/searches/{job.pk}/").context["seen"]
     address = f"/searches/{job.pk}/figures/?seen={seen}"

@@ -58,6 +58,16 @@ def test_a_headline_says_how_far_how_good_and_why_not(job, administrator):
     assert jobs.resume(job=job, by=administrator).state == Job.State.QUEUED
 
 
+def test_a_headline_says_that_the_model_is_being_made(job, administrator):
+    while (row := job.trials.filter(state="queued").first()) is not None:
+        end(row)
+    job.refresh_from_db()
+    assert standings.headline(job).endswith("0.812, the model is being made")
+    search.pause(job=job, by=administrator)
+    job.refresh_from_db()
+    assert standings.headline(job).endswith("0.812, the model is to be made")
+
+
 def test_a_headline_counts_hours_where_they_are_the_budget(administrator):
     job = make_search(administrator, budget=None, hours=8.0, fits=9)
     job.seconds = 5400
