@@ -195,10 +195,13 @@ def refuse_endless(budget: int | None, hours: float | None) -> None:
 
 
 def _epoch(terms: Terms, space: str, size: tuple[int, int]) -> tuple[float, int, str]:
-    """Seconds an epoch, what comes besides in epochs, and how that is known."""
+    """Seconds an epoch, what comes besides in epochs, and how that is known. An
+    epoch is as long as the views it draws are many: verdicts grow in number."""
     for known in _alike(terms, space, size):
         if spent := list(_epochs(known)):
-            return median(spent), 0, f"measured in search {known.pk}"
+            drawn = known.parameters["evaluation"].get("drawn") or terms.drawn or 1
+            seconds = median(spent) * terms.drawn / drawn
+            return seconds, 0, f"measured in search {known.pk}"
     madds = SPACES[space].madds(SPACES[space].start, *size)
     words = "assumed from the largest network; nothing measured yet"
     # Besides: recalibration before, validation between.
@@ -206,7 +209,7 @@ def _epoch(terms: Terms, space: str, size: tuple[int, int]) -> tuple[float, int,
 
 
 def _alike(terms: Terms, space: str, size: tuple[int, int]) -> Iterator[Job]:
-    """The same views, the newest first."""
+    """Views of the same size and kind, the newest first."""
     searches = Job.objects.filter(kind=Job.Kind.SEARCH, parameters__space=space)
     for job in searches.order_by("-pk")[:20]:
         said = job.parameters["evaluation"]

@@ -172,6 +172,17 @@ def test_the_cost_is_assumed_until_it_was_measured(db, administrator):
     assert measured.basis == f"measured in search {job.pk}"
 
 
+def test_the_cost_grows_with_the_verdicts(db, administrator):
+    """What was measured was measured on four of each kind; now there are twelve."""
+    job = make_search(administrator, evaluation=settled().to_json(), size=(96, 64))
+    answer(job, seconds=35.0)
+    more = {"chosen": [[n, 1.0] for n in range(30)], "fractured": 12}
+    now, then = cost(settled(verdicts=more)), cost(settled())
+    assert then.seconds == pytest.approx((10 * 5 + 2 * 20) * 7.0)
+    assert now.seconds == pytest.approx(3 * then.seconds)
+    assert now.basis == then.basis == f"measured in search {job.pk}"
+
+
 def answer(job, seconds):
     """Its first candidate, trained for five epochs in so many seconds."""
     job.trials.filter(number=0).update(
