@@ -108,9 +108,9 @@ def beat(
 ) -> None:
     """Keep the lease and write down how far it is. Raises ClaimLost.
 
-    worked: seconds since the last beat. `job` itself learns what is written. With a
-    new epoch the attempts are counted anew: what broke off before it did not do so
-    again.
+    worked: seconds since the last beat; a search counts those of its trials alone
+    (`clinic.stopwatch`). `job` itself learns what is written. With a new epoch the
+    attempts are counted anew: what broke off before it did not do so again.
     """
     told = {"step": step, "done": done, "history": history}
     said = {name: value for name, value in told.items() if value is not None}
@@ -120,7 +120,9 @@ def beat(
         moment = timezone.now().strftime("%Y-%m-%d %H:%M:%S")
         lines = [*job.log.splitlines(), f"{moment} {tags.text(line, 500)}"]
         said["log"] = "\n".join(lines[-KEPT:])
-    said |= {"lease_until": lease(), "seconds": job.seconds + worked}
+    if job.kind != Job.Kind.SEARCH:
+        said["seconds"] = job.seconds + worked
+    said["lease_until"] = lease()
     for name, value in said.items():
         setattr(job, name, value)
     if not _mine(job).update(**said):

@@ -78,6 +78,19 @@ def test_time_in_which_nobody_works_is_not_counted(job, clock, administrator):
     assert worked(job) == 33
 
 
+def test_freezing_its_verdicts_and_making_its_model_take_no_hours(clock, administrator):
+    job = make_search(administrator, budget=1, workers=1, finals=0, pack="")
+    held = jobs.claim(pk=job.pk)
+    jobs.beat(job=held, line="freezing the verdicts", worked=300)
+    search.provide(job=held, pack="0" * 64)
+    trial = begin(job)
+    clock.wait(40)
+    end(trial)
+    held = jobs.claim(pk=job.pk)
+    jobs.beat(job=held, line="making the model", worked=200)
+    assert worked(job) == 40
+
+
 def test_a_worker_that_dies_or_sleeps_is_counted_to_its_last_beat(job, clock):
     held = begin(job)
     clock.wait(20)
