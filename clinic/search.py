@@ -167,10 +167,14 @@ def until(job: Job) -> str:
 
 
 def is_late(trial: Trial) -> bool:
-    """Whether a candidate would be begun after the hours of its search."""
+    """Whether a candidate would be begun after the hours of its search. One that was,
+    and that a worker gave back, comes to its end."""
     hours = trial.job.parameters["hours"]
-    waits = trial.stage == Stage.CANDIDATE and trial.state == State.QUEUED
-    return waits and hours is not None and trial.job.seconds >= hours * 3600
+    if hours is None or trial.stage != Stage.CANDIDATE:
+        return False
+    begun = trial.seconds or trial.kept or trial.tries
+    waits = trial.state == State.QUEUED and not begun
+    return waits and trial.job.seconds >= hours * 3600
 
 
 def best(trials: Iterable[Trial]) -> Trial | None:

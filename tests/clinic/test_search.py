@@ -147,6 +147,20 @@ def test_a_candidate_that_broke_off_is_gone_on_with_after_the_hours(
     assert again.attempts == 2
 
 
+@pytest.mark.parametrize("end_of_worker", [trials.give_back, trials.fail])
+def test_a_candidate_that_was_begun_is_not_late_though_it_waits_again(
+    administrator, letters, end_of_worker
+):
+    job = make(administrator, hours=2.0, workers=1)
+    held = trials.claim(pk=waiting(job)[0].pk)
+    trials.beat(trial=held, done=0.6, kept=0.5, worked=60.0)
+    spend(job, 3)
+    end_of_worker(trial=held, reason="A hiccup.")
+    Trial.objects.update(due_at="2001-01-01T00:00:00Z")
+    assert trials.claim(pk=held.pk)
+    assert not AuditEvent.objects.filter(action="trial.set_aside").exists()
+
+
 def test_of_trials_and_hours_what_comes_first_ends_it(administrator, letters):
     job = make(administrator, budget=2, hours=8.0, fits=40, workers=1, finals=0)
     assert (job.parameters["planned"], search.until(job)) == (2, "2 trials or 8 h")
