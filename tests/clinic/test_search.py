@@ -253,6 +253,18 @@ def test_one_search_runs_at_a_time_and_the_next_takes_its_turn(administrator, le
     assert trials.claim(pk=waiting(second)[0].pk)
 
 
+def test_a_search_that_waits_does_not_hold_up_the_one_that_runs(administrator, letters):
+    """Not even one that came first, and was paused."""
+    first, second = make(administrator), make(administrator)
+    search.pause(job=first, by=administrator)
+    end(waiting(second)[0], letters)
+    jobs.resume(job=first, by=administrator)
+    third = make(administrator)
+    assert list(Trial.objects.due()) == waiting(second)
+    assert numbers(waiting(first)) == numbers(waiting(third)) == [0, 1]
+    assert trials.sweep() == [trial.pk for trial in waiting(second)]
+
+
 def test_a_training_runs_beside_a_search(administrator):
     job = make(administrator)
     assert trials.claim(pk=waiting(job)[0].pk)
