@@ -35,6 +35,8 @@ TOLD = {  # of an audit event: its sentence
     "job.cancelled": "cancelled",
     "job.failed": "failed: {reason}",
     "trial.claimed": "trial {trial} begun, attempt {attempt}, on {machine}",
+    "trial.failed_once": "trial {trial} failed and is tried once more: {reason}",
+    "trial.given_back": "trial {trial} given back: {reason}",
     "trial.done": "trial {trial} done: {values}",
     "trial.set_aside": "trial {trial} set aside: {reason}",
     "trial.retried": "trial {trial}, which had broken off, gets another chance",

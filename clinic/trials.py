@@ -30,6 +30,8 @@ from clinic.store import StoreUnavailable
 State = Trial.State
 TRIES = 2  # of one candidate that comes no further
 AGAIN = timedelta(seconds=10)  # until what failed is tried once more
+# Why one is given back where nobody said so.
+STOPPED, ENDED = "its worker was stopped", "its search was ended"
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +142,7 @@ def fail(*, trial: Trial, reason: str) -> None:
         return
     held.due_at, held.reason = timezone.now() + AGAIN, tags.text(reason, 500)
     _release(held, State.QUEUED)
+    _record("trial.failed_once", held, reason=held.reason)
 
 
 @transaction.atomic
@@ -153,6 +156,8 @@ def give_back(
         held.due_at = timezone.now() + pause
         held.reason = tags.text(reason, 500) or held.reason
         _release(held, State.QUEUED)
+        unsaid = STOPPED if held.job.is_open else ENDED
+        _record("trial.given_back", held, reason=tags.text(reason, 500) or unsaid)
 
 
 def _refuse_what_is_not_finite(held: Trial) -> None:
@@ -194,6 +199,7 @@ def _outcome(trial: Trial) -> Iterator[None]:
 def _failed(trial: Trial, reason: str) -> None:
     try:
         fail(trial=trial, reason=reason)
+        log.warning("trial %d failed: %s", trial.pk, reason)
     except ClaimLost:
         log.info("trial %d was taken away before it failed: %s", trial.pk, reason)
 

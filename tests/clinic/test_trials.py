@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from clinic import heartbeat, jobs, trials
+from clinic import heartbeat, jobs, progress, trials
 from clinic.models import AuditEvent, Job, Trial
 from clinic.trials import Outcome
 from search.spaces import SPACES
@@ -171,12 +171,40 @@ def test_a_poisoned_candidate_is_tried_twice_and_set_aside_in_words(job, trial):
     assert Trial.objects.get(pk=trial.pk).attempts == 2
 
 
-def test_what_fails_once_and_then_does_not_leaves_no_reason(job, trial):
-    trials.fail(trial=trials.claim(pk=trial.pk), reason="A hiccup.")
+def happened(job):
+    """What its log tells, each line without its time."""
+    return [line.split(" ", 2)[2] for line in progress.log(job).splitlines()]
+
+
+def test_what_fails_once_and_then_does_not_leaves_no_reason_but_a_trace(
+    job, trial, caplog
+):
+    def hiccup(trial, tell):
+        raise ValueError("A hiccup.")
+
+    trials.work(trial_id=trial.pk, evaluate=hiccup)
     now_due()
     trials.work(trial_id=trial.pk, evaluate=train)
     trial.refresh_from_db()
     assert (trial.state, trial.attempts, trial.reason) == ("done", 2, "")
+    assert happened(job)[2] == "trial 0 failed and is tried once more: A hiccup."
+    assert f"trial {trial.pk} failed: A hiccup." in caplog.messages
+
+
+def test_who_gives_a_trial_back_says_why(job, trial, administrator):
+    held = trials.claim(pk=trial.pk)
+    trials.give_back(trial=held)
+    trials.give_back(trial=held)  # it is another's by now
+    trials.give_back(trial=trials.claim(pk=trial.pk), reason="The store is away.")
+    now_due()
+    held = trials.claim(pk=trial.pk)
+    jobs.cancel(job=job, by=administrator)
+    trials.give_back(trial=held)
+    told = [line for line in happened(job) if "given back" in line]
+    assert told == [
+        f"trial 0 given back: {why}"
+        for why in ("its worker was stopped", "The store is away.", trials.ENDED)
+    ]
 
 
 def test_an_error_of_ours_is_written_down_and_raised(trial):
