@@ -9,13 +9,15 @@ from clinic.models.jobs import Job
 
 class TrialQuerySet(models.QuerySet):
     def due(self) -> "TrialQuerySet":
-        """To be had now, of the search that runs or, where none does, the oldest;
-        once the artifact store has what it learns from."""
+        """To be had now, of the search that runs or, where none does, the oldest that
+        is ready: the artifact store has what it learns from, and nobody waits for a
+        PACS or a store that is away."""
         now, state = timezone.now(), Trial.State
         searches = Job.objects.filter(kind=Job.Kind.SEARCH)
         running = searches.filter(state=Job.State.RUNNING)
-        waiting = searches.filter(state=Job.State.QUEUED).order_by("pk")
-        turn = running.first() or waiting.first()
+        waiting = searches.filter(state=Job.State.QUEUED, due_at__lte=now)
+        ready = waiting.exclude(pack="").order_by("pk")
+        turn = running.first() or ready.first()
         return (
             self.filter(
                 Q(state=state.QUEUED, due_at__lte=now)

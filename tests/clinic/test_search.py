@@ -253,6 +253,24 @@ def test_one_search_runs_at_a_time_and_the_next_takes_its_turn(administrator, le
     assert trials.claim(pk=waiting(second)[0].pk)
 
 
+def test_a_search_that_waits_for_the_pacs_holds_up_no_later_one(administrator, letters):
+    """Nor one whose model waits for the store; each takes its turn once it can."""
+    first, second = make(administrator, pack=""), make(administrator, workers=1)
+    third = make(administrator)
+    held = jobs.claim(pk=first.pk)
+    assert not Trial.objects.due().exists()  # its verdicts are being frozen
+    jobs.give_back(job=held, pause=jobs.AGAIN, step="waiting for the PACS")
+    assert list(Trial.objects.due()) == waiting(second)
+    Job.objects.filter(pk=second.pk).update(due_at="2999-01-01T00:00:00Z")
+    assert list(Trial.objects.due()) == waiting(third)
+    Job.objects.update(due_at="2001-01-01T00:00:00Z")
+    end(waiting(second)[0], letters)
+    assert jobs.claim(pk=first.pk) is None  # one at a time
+    jobs.cancel(job=second, by=administrator)
+    search.provide(job=jobs.claim(pk=first.pk), pack="1" * 64)
+    assert list(Trial.objects.due()) == waiting(first)
+
+
 def test_a_search_that_waits_does_not_hold_up_the_one_that_runs(administrator, letters):
     """Not even one that came first, and was paused."""
     first, second = make(administrator), make(administrator)
