@@ -85,7 +85,7 @@ def _claim(pk: int) -> Job | None:
     if job is None or not _to_be_had(job):
         return None
     if job.attempts >= settings.MAX_ATTEMPTS:
-        words = f"The training broke off {job.attempts} times without an answer."
+        words = f"The {work_on(job)} broke off {job.attempts} times without an answer."
         _end(job, State.FAILED, words)
         return None
     job.state, job.lease_until = State.RUNNING, lease()
@@ -93,8 +93,16 @@ def _claim(pk: int) -> Job | None:
     job.machine = f"{platform.node()}, {os.cpu_count()} cores"[:200]
     job.attempts += 1
     job.save()
-    audit.record("job.claimed", job, attempt=job.attempts, machine=job.machine)
+    said = {"attempt": job.attempts, "machine": job.machine, "work": work_on(job)}
+    audit.record("job.claimed", job, **said)
     return job
+
+
+def work_on(job: Job) -> str:
+    """What it is that whoever claims `job` does."""
+    if job.kind != Job.Kind.SEARCH:
+        return "training"
+    return "making of the model" if job.pack else "freezing of the verdicts"
 
 
 def beat(
@@ -228,7 +236,8 @@ def outcome(job: Job) -> Iterator[None]:
     except (ValueError, FileNotFoundError, DamagedArtifact) as error:
         _failed(job, str(error))
     except Exception as error:
-        _failed(job, f"The training ended with an error: {type(error).__name__}.")
+        what = work_on(job)
+        _failed(job, f"The {what} ended with an error: {type(error).__name__}.")
         raise
 
 

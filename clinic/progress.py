@@ -30,7 +30,7 @@ TOLD = {  # of an audit event: its sentence
     "search.paused": "paused",
     "search.failed": "failed: {reason}",
     "search.done": "done: model {digest}",
-    "job.claimed": "the model is being made, attempt {attempt}, on {machine}",
+    "job.claimed": "{work} begun, attempt {attempt}, on {machine}",
     "job.resumed": "resumed",
     "job.cancelled": "cancelled",
     "job.failed": "failed: {reason}",
@@ -137,6 +137,20 @@ def _line_of(served: ModelVersion | None, tested: object, when: str) -> Incumben
     return Incumbent(note, found, label)
 
 
+def standing(job: Job) -> str:
+    """Its state, and whom it waits for."""
+    if job.state != Job.State.QUEUED:
+        return job.get_state_display()
+    runs = running()
+    return f"waiting for search {runs}" if runs else "waiting for a worker"
+
+
+def running() -> int | None:
+    """The search that the others wait for, by its number."""
+    found = Job.objects.filter(kind=Job.Kind.SEARCH, state=Job.State.RUNNING)
+    return found.values_list("pk", flat=True).first()
+
+
 def is_over(rows: Sequence[Row]) -> bool:
     """Whether no trial is left: the model is to be made."""
     return not any(row.trial.is_open for row in rows)
@@ -188,7 +202,8 @@ def log(job: Job) -> str:
 
 def _line(event: AuditEvent) -> str:
     said = TOLD.get(event.action, event.action)
-    return f"{event.at.astimezone(UTC):{STAMP}} {said.format_map(_Said(event.detail))}"
+    known = _Said({"work": "work"} | event.detail)  # an older Osteon did not say which
+    return f"{event.at.astimezone(UTC):{STAMP}} {said.format_map(known)}"
 
 
 class _Said(dict):

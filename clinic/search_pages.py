@@ -37,7 +37,7 @@ OF_SEARCH = Job.objects.filter(kind=Job.Kind.SEARCH)
 def search_list(request: HttpRequest) -> HttpResponse:
     """The searches, or for htmx their table."""
     if "HX-Request" in request.headers:
-        return render(request, "_searches.html", {"searches": _newest()})
+        return render(request, "_searches.html", _listed())
     return _form(request, search_fields.form())
 
 
@@ -161,8 +161,7 @@ def _uploaded(request: HttpRequest) -> dict[str, object] | None:
 def _form(
     request: HttpRequest, form: search_fields.Form, status: int = 200
 ) -> HttpResponse:
-    about = {"form": form, "searches": _newest()}
-    return render(request, "searches.html", about, status=status)
+    return render(request, "searches.html", {"form": form} | _listed(), status=status)
 
 
 def _search(pk: int) -> Job:
@@ -170,9 +169,10 @@ def _search(pk: int) -> Job:
     return get_object_or_404(found, pk=pk)
 
 
-def _newest() -> list[Job]:
+def _listed() -> dict[str, object]:
     found = OF_SEARCH.select_related("parent", "candidate", "by")
-    return list(found.defer("log", "verdicts", "asked").order_by("-pk")[:LISTED])
+    newest = found.defer("log", "verdicts", "asked").order_by("-pk")[:LISTED]
+    return {"searches": list(newest), "running": progress.running()}
 
 
 def _progress(job: Job) -> dict[str, object]:
@@ -186,6 +186,7 @@ def _progress(job: Job) -> dict[str, object]:
         drawn = drawing.draw(plan, *said["size"])
     return {
         "job": job,
+        "standing": progress.standing(job),
         "rows": rows,
         "asked": said["planned"] + said["finals"],
         "until": searches.until(job),

@@ -37,7 +37,7 @@ def headline(job: Job) -> str:
     ended = job.trials.filter(ended__isnull=False).count()
     line = f"Search {job.pk}, {said['space']}, {said['strategy']}, seed {job.seed}: "
     wanted = "" if said["budget"] is None else f" of {said['budget'] + said['finals']}"
-    line += f"{job.get_state_display()}, {ended}{wanted} trials ended"
+    line += f"{progress.standing(job)}, {ended}{wanted} trials ended"
     if said["hours"] is not None:
         line += f" in {span(job.seconds)} of {said['hours']:g} h"
     if scores := [trial.values[0] for trial in done]:

@@ -15,6 +15,7 @@ from tests.clinic.factories import (
     make_model,
     make_prediction,
     make_review,
+    make_search,
     make_study,
 )
 from tests.clinic.waiting import until
@@ -114,8 +115,30 @@ def test_a_training_that_always_breaks_off_is_set_aside_in_words(job, settings):
     assert jobs.claim(pk=job.pk) is None
     job.refresh_from_db()
     assert (job.state, job.holder) == ("failed", "")
-    assert "broke off 2 times" in job.reason
+    assert job.reason == "The training broke off 2 times without an answer."
     assert actions()[-1] == "job.failed"
+
+
+@pytest.mark.parametrize(
+    ("pack", "what"),
+    [("", "freezing of the verdicts"), ("1" * 64, "making of the model")],
+)
+def test_what_breaks_off_in_a_search_is_called_by_its_name(
+    administrator, settings, pack, what
+):
+    settings.MAX_ATTEMPTS = 1
+    job = make_search(administrator, pack=pack)
+    job.trials.update(state="done", values=[0.5])
+    with pytest.raises(KeyError), jobs.outcome(jobs.claim(pk=job.pk)):
+        raise KeyError
+    job.refresh_from_db()
+    assert job.reason == f"The {what} ended with an error: KeyError."
+    jobs.resume(job=job, by=administrator)
+    assert jobs.claim(pk=job.pk)
+    expire(job)
+    assert jobs.claim(pk=job.pk) is None
+    job.refresh_from_db()
+    assert job.reason == f"The {what} broke off 1 times without an answer."
 
 
 def test_a_training_that_learnt_an_epoch_counts_its_attempts_anew(job, settings):

@@ -3,7 +3,7 @@
 import pytest
 
 from clinic import jobs, progress, search, trials
-from clinic.models import Trial
+from clinic.models import AuditEvent, Trial
 from clinic.trials import Outcome
 from search.hardware import every_piece
 from search.spaces import SPACES
@@ -248,3 +248,17 @@ def test_the_log_tells_what_befell_it_in_order(job, administrator):
     assert told[2] == "trial 0 done: [0.6]"
     assert told[-1] == "trial 1 set aside: None at all."
     assert told.index("paused") < told.index("resumed")
+
+
+def test_the_log_tells_the_freezing_of_verdicts_from_the_making_of_a_model(
+    administrator,
+):
+    job = make_search(administrator, budget=1, workers=1, finals=0, pack="")
+    search.provide(job=jobs.claim(pk=job.pk), pack="1" * 64)
+    end(job, 0.6)
+    jobs.claim(pk=job.pk)
+    told = [line.split(" ", 2)[2] for line in progress.log(job).splitlines()]
+    assert told[1].startswith("freezing of the verdicts begun, attempt 1, on ")
+    assert told[-1].startswith("making of the model begun, attempt 1, on ")
+    event = AuditEvent(action="job.claimed", at=job.created, detail={"attempt": 2})
+    assert progress._line(event).endswith("work begun, attempt 2, on –")

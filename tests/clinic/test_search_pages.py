@@ -84,6 +84,22 @@ def test_the_time_left_is_unknown_until_a_trial_has_ended(steward, job):
     assert "Time left: about 0 s" in text(steward.get(address, headers=HTMX))
 
 
+def test_a_search_that_waits_for_another_says_for_which(steward, job, administrator):
+    later = make_search(administrator)
+
+    def told():
+        part = text(steward.get(f"/searches/{later.pk}/", headers=HTMX))
+        rows = text(steward.get("/searches/", headers=HTMX))
+        return part, rows.split(f'id="search-{later.pk}"')[1].split("</tr>")[0]
+
+    part, row = told()
+    assert "Waiting for a worker" in part and "waiting for a worker" in row
+    end(job, 0.6)
+    part, row = told()
+    assert f"Waiting for search {job.pk}<" in part
+    assert f"waiting for search {job.pk}<" in row
+
+
 def test_while_the_model_is_made_no_time_is_left_and_that_is_said(steward, job):
     end(job, 0.6, 0.5, 0.7, 0.65, 0.8, 0.75)
     part = text(steward.get(f"/searches/{job.pk}/", headers=HTMX))
