@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 
 from clinic import learning, store
 from clinic.models import Job, Trial
@@ -173,16 +174,24 @@ def needed() -> set[str]:
 
 def release(job: Job) -> None:
     """Remove from the store what no other search needs. Raises StoreUnavailable."""
-    others = Job.objects.filter(kind=Job.Kind.SEARCH, cleared=None).exclude(pk=job.pk)
-    shared = {digest for other in others for digest in _of(other)}
+    shared = {digest for other in _others(job) for digest in _of(other)}
     for digest in set(_of(job)) - shared:
         store.remove(digest)
 
 
 def release_weights(job: Job) -> None:
-    """The model was made. Raises StoreUnavailable."""
-    for digest in _weights_of(job):
+    """The model was made; another search of the same terms may still need them for
+    its own. Raises StoreUnavailable."""
+    others = _others(job).exclude(state=Job.State.DONE)
+    shared = {digest for other in others for digest in _of(other)}
+    for digest in set(_weights_of(job)) - shared:
         store.remove(digest)
+
+
+def _others(job: Job) -> QuerySet:
+    """Searches whose files were not removed for good."""
+    found = Job.objects.filter(kind=Job.Kind.SEARCH, cleared=None)
+    return found.exclude(pk=job.pk)
 
 
 def size(job: Job) -> int:

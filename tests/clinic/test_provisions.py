@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from clinic import leavings, provisions, search, store, trials
 from clinic.models import Job
 from clinic.trials import Outcome
-from tests.clinic.factories import make_search
+from tests.clinic.factories import make_model, make_search
 from tests.clinic.searched import draw
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +98,23 @@ def test_removed_with_the_leavings_unless_another_search_needs_it(
     assert leavings.size(Job.objects.get(pk=first.pk)) == 0
     leavings.clear(job=second, by=administrator)
     assert store.size(pack) == store.size(weights[provisions.WEIGHTS]) == 0
+
+
+def test_weights_are_released_once_no_other_search_needs_them(images, administrator):
+    """Two of the same terms learn the same."""
+    weights = {provisions.WEIGHTS: store.put(images / "0.png")}
+    first, second = begin(administrator, images), begin(administrator, images)
+    for job in (first, second):
+        held = trials.claim(pk=job.trials.first().pk)
+        trials.finish(trial=held, outcome=Outcome([0.5], weights))
+        search.pause(job=job, by=administrator)
+    digest = weights[provisions.WEIGHTS]
+    provisions.release_weights(first)
+    assert store.size(digest) > 0
+    model = make_model("won", stage="candidate")
+    Job.objects.filter(pk=second.pk).update(state="done", candidate=model)
+    provisions.release_weights(first)
+    assert store.size(digest) == 0
 
 
 def resumed(job):
