@@ -105,6 +105,62 @@ def test_of_two_who_change_the_model_at_once_one_serves(installation, tmp_path):
     assert '"broken": []' in installation.manage("ledger", "--verify")
 
 
+SEARCH = """
+from tests.clinic.factories import make_search, make_user
+make_search(make_user("administrator"), budget=24, workers=2, finals=2)
+"""
+TRY = """
+import time
+from clinic import search, trials
+from clinic.models import Job, Trial
+from clinic.trials import Outcome
+while not search.is_over(Job.objects.get()):
+    for pk in trials.sweep():
+        trials.work(trial_id=pk, evaluate=lambda trial, tell: Outcome([trial.number]))
+    time.sleep(0.01)
+"""
+PAUSE = """
+import time
+from django.core.exceptions import ValidationError
+from clinic import jobs, search
+from clinic.models import Job
+paused = 0
+while not search.is_over(job := Job.objects.get()):
+    try:
+        search.pause(job=job, by=None)
+        time.sleep(0.02)
+        jobs.resume(job=job, by=None)
+        paused += 1
+    except ValidationError as error:
+        print(error)
+    time.sleep(0.05)
+assert paused > 3, paused
+"""
+
+
+@pytest.mark.parametrize("meddlers", [{}, {"pauser": PAUSE}], ids=["at once", "paused"])
+def test_trials_that_end_at_once_each_count_once_though_their_search_is_paused(
+    installation, meddlers
+):
+    """Whoever ends one asks for the next, and there are as many as were asked for."""
+    begin = installation.script(SEARCH, "begin")
+    assert begin.wait(120) == 0, installation.log("begin")
+    scripts = {"one": TRY, "two": TRY} | meddlers
+    running = {name: installation.script(code, name) for name, code in scripts.items()}
+    for name, process in running.items():
+        assert process.wait(200) == 0, installation.log(name)
+    assert installation.count("clinic_trial", "state = 'done' AND attempts = 1") == 26
+    assert installation.count("clinic_trial") == 26
+    ((asked,),) = installation.rows("SELECT asked FROM clinic_job")
+    log = asked if isinstance(asked, list) else json.loads(asked)
+    told = [entry[1] for entry in log if entry[0] == "tell"]
+    assert sorted(told) == list(range(24))
+    assert installation.rows("SELECT done FROM clinic_job") == [(26.0,)]
+    done = installation.count("clinic_auditevent", "action = 'trial.done'")
+    assert done == 26
+    assert '"broken": []' in installation.manage("ledger", "--verify")
+
+
 def test_a_bootstrapped_database_refuses_to_forget(installation):
     installation.manage("bootstrap")
     assert installation.script(PREPARE, "prepare").wait(30) == 0
