@@ -95,7 +95,7 @@ def measured(
         "test_images": sorted(example.image.name for example in judged.examples),
         "test_by_study": asdict(by_study(judged, spec)),
         "pointing": shown,
-        "holdout": holdout(judged, spec)
+        "holdout": holdout(judged, spec, shown.get("hit_by"))
         | {
             "hits": {m: shown[m]["hits"] for m in METHODS if m in shown},
             "milliseconds": milliseconds(network, spec),
@@ -103,8 +103,14 @@ def measured(
     }
 
 
-def holdout(judged: Judged, spec: Spec) -> dict[str, object]:
-    """The cases, and a digest of who they are and of what is true of them."""
+def holdout(
+    judged: Judged, spec: Spec, hit_by: Mapping[str, list[str]] | None = None
+) -> dict[str, object]:
+    """The cases, and a digest of who they are and of what is true of them.
+
+    hit_by: see search.pointing.card; the hits of an image it does not name are unknown.
+    """
+    hit_by = hit_by or {}
     scores = probability(judged.logits, spec.temperature)
     cases = [
         {
@@ -115,6 +121,7 @@ def holdout(judged: Judged, spec: Spec) -> dict[str, object]:
             "probability": round(float(score), 6),
             "subgroups": _subgroups(example),
         }
+        | _hits(example, hit_by)
         for example, score in zip(judged.examples, scores, strict=True)
     ]
     known = json.dumps(sorted([case["id"], case["label"]] for case in cases))
@@ -135,6 +142,11 @@ def by_study(judged: Judged, spec: Spec) -> Report:
     labels = [judged.labels[members].max() for members in inside.values()]
     patients = [judged.patients[members[0]] for members in inside.values()]
     return report(np.array(labels), np.array(scores), patients, spec.threshold)
+
+
+def _hits(example: Example, hit_by: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    name = example.image.name
+    return {"hits": hit_by[name]} if name in hit_by else {}
 
 
 def _subgroups(example: Example) -> dict[str, str]:

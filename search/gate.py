@@ -10,57 +10,25 @@ format). Numpy only, no torch: the web process judges.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from search import holdout
+from search import holdout, overlays
 from search.holdout import MEASURES, METHODS, Case, Measured
+from search.judgement import (
+    PEOPLE,
+    ROUNDING,
+    Judgement,
+    Margins,
+    Row,
+    interval,
+    listed,
+    unmeasured,
+)
 
 # Studies with, and without, a fracture that a holdout must have: of fewer, a single
 # one weighs more than the margin of sensitivity, and a draw tells nothing of others.
 FEWEST = 20
-PEOPLE = 10  # patients whom they must be of, as it is patients that are drawn
 CLASS_SIZE = 10  # studies of a label below which a subgroup's share of it says nothing
 NAMED = 3  # patients that a sentence names
-ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class Margins:
-    """How much less than the model in service is borne; `slower` is a factor."""
-
-    auroc: float = 0.02
-    sensitivity: float = 0.05
-    specificity: float = 0.05
-    subgroup: float = 0.10
-    subgroup_size: int = 30  # studies
-    calibration: float = 0.03
-    pointing: float = 0.05
-    slower: float = 1.5
-
-
 MARGINS = Margins()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of both models.
-
-    low, high: 90 % interval of candidate minus incumbent, where it was drawn.
-    blocker: the sentence that refuses the candidate; empty where it passes.
-    """
-
-    what: str
-    incumbent: float | None
-    candidate: float | None
-    low: float | None = None
-    high: float | None = None
-    blocker: str = ""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """rows: every figure of both. blockers: the sentences; none: it may serve."""
-
-    rows: tuple[Row, ...]
-    blockers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -122,32 +90,20 @@ class Gate:
         return Row("calibration error", was, now, blocker="" if passes else words)
 
     def _pointing(self) -> Iterator[Row]:
+        both, allowed = (self.candidate, self.incumbent), self.margins.pointing
         for method in METHODS:
-            was = self.incumbent.pointing.get(method)
-            now = self.candidate.pointing.get(method)
-            words = self._unmeasured(f"The overlay hit rate of {method}", was, now)
-            if not words and now < was - self.margins.pointing - ROUNDING:
-                words = (
-                    f"The overlays of {method} hit {now:.3f} of the fractures against "
-                    f"{was:.3f} in service: at most {self.margins.pointing:.2f} less "
-                    "is allowed."
-                )
-            yield Row(f"overlay hit rate, {method}", was, now, blocker=words)
+            yield overlays.compared(*both, method, allowed)
 
     def _speed(self) -> Row:
         was, now = self.incumbent.milliseconds, self.candidate.milliseconds
-        words = self._unmeasured("The time a view takes", was, now)
+        both = (self.candidate.name, now), (self.incumbent.name, was)
+        words = unmeasured("The time a view takes", *both)
         if not words and now > was * self.margins.slower + ROUNDING:
             words = (
                 f"A view takes {now:.3g} ms against {was:.3g} ms in service: "
                 f"at most {self.margins.slower:.1f} times as long is allowed."
             )
         return Row("milliseconds a view", was, now, blocker=words)
-
-    def _unmeasured(self, what: str, was: float | None, now: float | None) -> str:
-        pairs = ((self.candidate, now), (self.incumbent, was))
-        lacking = [model.name for model, figure in pairs if figure is None]
-        return f"{what} was not measured for {_listed(lacking)}." if lacking else ""
 
 
 def judge(
@@ -159,7 +115,8 @@ def judge(
     rows = tuple(Gate(candidate, _paired(incumbent, candidate), margins).rows())
     refused = [row.blocker for row in rows if row.blocker]
     first = (*_leaks(candidate), *_too_few(candidate))
-    return Judgement(rows, (*first, *refused))
+    notes = dict.fromkeys(row.note for row in rows if row.note)
+    return Judgement(rows, (*first, *refused), tuple(notes))
 
 
 def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
@@ -190,7 +147,7 @@ def _leaks(candidate: Measured) -> Iterator[str]:
         )
         return
     if candidate.unnamed:
-        named = _listed(list(candidate.unnamed))
+        named = listed(candidate.unnamed)
         yield (
             f"{candidate.name} comes of {named}, of which no card names the patients "
             "learnt from: whether the holdout was among them cannot be checked."
@@ -228,12 +185,9 @@ def _paired(incumbent: Measured, candidate: Measured) -> Measured:
 
 
 def _may_be_worse(row: Row, allowed: float) -> str:
-    difference = row.candidate - row.incumbent
     return (
         f"{row.what[0].upper()}{row.what[1:]} {row.candidate:.3f} against "
-        f"{row.incumbent:.3f} in service: the difference of {difference:+.3f} "
-        f"(90 % interval {row.low:+.3f} to {row.high:+.3f}) may be worse than the "
-        f"{-allowed:+.2f} that is allowed."
+        f"{row.incumbent:.3f} in service: {interval(row, allowed)}"
     )
 
 
@@ -241,7 +195,3 @@ def _right(cases: Iterable[Case], threshold: float) -> float:
     """How many are on the right side of `threshold`, [0, 1]."""
     right = [(case.probability >= threshold) == bool(case.label) for case in cases]
     return sum(right) / len(right)
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(dict.fromkeys(names))

@@ -4,7 +4,9 @@
 
     {"digest": SHA-256 over the sorted case ids with their labels,
      "cases": [{"id": "…", "study": "…", "patient": "…", "label": 0 or 1,
-                "probability": [0, 1], "subgroups": {"sex": "F", …}}, …], an image each,
+                "probability": [0, 1], "subgroups": {"sex": "F", …},
+                "hits": ["lrp", …]}, …], an image each; hits: of one with a marked
+              fracture the methods whose peak lies in it, missing in older cards,
      "hits": {"lrp": share of marked fractures in which the peak lies, each box wider
               by a tenth, "gradcam": the same}; older cards tell it under "pointing",
      "milliseconds": CPU time of one view, on the machine that trained}
@@ -16,7 +18,6 @@ model's own aggregation makes of its images. Intervals are drawn over patients a
 whole: studies of one person are not independent. Numpy only: the web process judges.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.aggregate import AGGREGATIONS, Aggregation
+from search.told import figure, learnt_before, learnt_from
 
 METHODS = ("lrp", "gradcam")
 MEASURES = ("AUROC", "sensitivity", "specificity")
@@ -42,7 +44,8 @@ class Estimate(NamedTuple):
 @dataclass(frozen=True)
 class Case:
     """One image or one study. label: 1 fractured, 0 not. study: of an image, else of
-    its own. subgroups: "sex F" and the like."""
+    its own. subgroups: "sex F" and the like. hits: the methods whose peak lies in a
+    marked fracture of the image; None where none is marked, or nobody says."""
 
     id: str
     study: str
@@ -50,6 +53,7 @@ class Case:
     label: int
     probability: float
     subgroups: frozenset[str] = frozenset()
+    hits: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Measured:
 
     cases: the studies that judge it. images: of them. trouble: why its holdout cannot
     be used, a sentence. learnt_from: the patients whom it was trained and tuned on, or
-    those it comes of. unnamed: the latter whose cards do not name theirs.
+    those it comes of. unnamed: the latter whose cards do not name theirs. marked: the
+    images with a marked fracture, on which the overlays were measured.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Measured:
     cases: tuple[Case, ...] = ()
     images: tuple[Case, ...] = ()
     pointing: Mapping[str, float] = field(default_factory=dict)
+    marked: int | None = None
     milliseconds: float | None = None
     learnt_from: frozenset[str] | None = None
     unnamed: tuple[str, ...] = ()
@@ -80,12 +86,12 @@ def measured(
 
     threshold, aggregation: of the model's spec; by them its images make a study.
     """
-    met, before = _learnt_from(card.get("parts")), _before(card)
+    met, earlier = learnt_from(card.get("parts")), learnt_before(card)
     known = Measured(
         name,
         threshold,
-        learnt_from=None if met is None else met | set(before["patients"]),
-        unnamed=tuple(before["unnamed"]),
+        learnt_from=None if met is None else met | set(earlier["patients"]),
+        unnamed=tuple(earlier["unnamed"]),
     )
     told = card.get("holdout")
     if not isinstance(told, Mapping):
@@ -97,14 +103,15 @@ def measured(
     except ValueError as error:
         words = f"The holdout in the card of {name} cannot be used: {error}."
         return replace(known, trouble=words)
-    rates = {method: _figure(rate) for method, rate in _hits(card, told).items()}
+    rates = {method: figure(rate) for method, rate in _hits(card, told).items()}
     return replace(
         known,
         digest=str(told.get("digest") or ""),
         cases=cases,
         images=images,
         pointing={key: rate for key, rate in rates.items() if rate is not None},
-        milliseconds=_figure(told.get("milliseconds")),
+        marked=_marked(card, told, images),
+        milliseconds=figure(told.get("milliseconds")),
     )
 
 
@@ -181,7 +188,7 @@ def _image(told: object) -> Case:
     if not isinstance(told, Mapping) or not told.keys() >= {"id", "patient"}:
         raise ValueError("a case lacks its id or its patient")
     told = {"study": told["id"]} | dict(told)
-    label, chance = told.get("label"), _figure(told.get("probability"))
+    label, chance = told.get("label"), figure(told.get("probability"))
     if isinstance(label, bool) or label not in (0, 1):
         raise ValueError(f"label {label!r} is neither 0 nor 1")
     if chance is None or not 0 <= chance <= 1:
@@ -190,26 +197,9 @@ def _image(told: object) -> Case:
     subgroups = subgroups if isinstance(subgroups, Mapping) else {}
     known = frozenset(f"{k} {v}" for k, v in subgroups.items() if v not in (None, ""))
     names = (str(told[key]) for key in ("id", "study", "patient"))
-    return Case(*names, int(label), chance, known)
-
-
-def _learnt_from(parts: object) -> frozenset[str] | None:
-    """None where the card does not name the patients of the training."""
-    if not isinstance(parts, Mapping):
-        return None
-    sides = [parts.get(side) for side in ("training", "validation")]
-    known = [s.get("patients") if isinstance(s, Mapping) else None for s in sides]
-    if not isinstance(known[0], list):
-        return None
-    return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
-
-
-def _before(card: Mapping[str, object]) -> dict[str, list[str]]:
-    """Whom its weights had met before (`search.provenance`)."""
-    told = card.get("learnt_before")
-    told = told if isinstance(told, Mapping) else {}
-    found = {key: told.get(key) for key in ("patients", "unnamed")}
-    return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
+    hits = told.get("hits")
+    hits = frozenset(map(str, hits)) if isinstance(hits, list) else None
+    return Case(*names, int(label), chance, known, hits)
 
 
 def _hits(card: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
@@ -221,10 +211,16 @@ def _hits(card: Mapping[str, object], told: Mapping[str, object]) -> dict[str, o
     return {m: g.get("hits") for m, g in played.items() if isinstance(g, Mapping)}
 
 
-def _figure(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
+def _marked(
+    card: Mapping[str, object], told: Mapping[str, object], images: Iterable[Case]
+) -> int | None:
+    """Older cards tell how many in their pointing game alone; no rate: none."""
+    counted = sum(image.hits is not None for image in images)
+    if counted or told.get("hits") == {}:
+        return counted
+    games = card.get("pointing")
+    found = figure(games.get("images")) if isinstance(games, Mapping) else None
+    return None if found is None else int(found)
 
 
 # --- Figures --------------------------------------------------------------------

@@ -95,15 +95,21 @@ def played(
 ) -> dict[str, dict[str, float]]:
     """Method -> shares of the marked images of `found`: hits, near, and both among
     the images that the model flags, which a reader looks at."""
+    rows = games(network, spec, found, by)
+    return {name: _shares(row) for name, row in rows.items()}
+
+
+def games(
+    network: nn.Module, spec: Spec, found: Sequence[Example], by: Mapping[str, Method]
+) -> dict[str, np.ndarray]:
+    """Method -> of every image of `found`: hit, near, flagged; bool (N, 3)."""
     rows: dict[str, list[tuple[bool, bool, bool]]] = {name: [] for name in by}
     for example in tqdm(found, "pointing", unit="image"):
         case = Case(network, spec, example)
         for name, method in by.items():
             peak = case.peak(case.maps(method))
             rows[name].append((*hits(peak, example, case.shape), case.flagged))
-    return {
-        name: _shares(np.array(row, bool).reshape(-1, 3)) for name, row in rows.items()
-    }
+    return {name: np.array(row, bool).reshape(-1, 3) for name, row in rows.items()}
 
 
 def chosen(network: nn.Module, spec: Spec, found: Sequence[Example]) -> str:
@@ -118,13 +124,20 @@ def chosen(network: nn.Module, spec: Spec, found: Sequence[Example]) -> str:
 
 
 def card(network: nn.Module, spec: Spec, found: Sequence[Example]) -> dict[str, object]:
-    """What a model card says of the overlays, on images the model never saw."""
+    """What a model card says of the overlays, on images the model never saw.
+
+    hit_by: the name of each marked image -> the methods whose peak hits.
+    """
     found = marked(found)
     if not found:
         return {"images": 0, "reading": "Not measured: no image has a marked fracture."}
-    shares = played(network, spec, found, methods(spec))
+    rows = games(network, spec, found, methods(spec))
     facts = {"images": len(found), "composite": spec.composite, "finger": FINGER}
-    facts |= shares
+    facts |= {name: _shares(row) for name, row in rows.items()}
+    facts["hit_by"] = {
+        example.image.name: [name for name, row in rows.items() if row[i, 0]]
+        for i, example in enumerate(found)
+    }
     facts["chance"] = chance(found)
     return facts | {"reading": _sentence(facts)}
 

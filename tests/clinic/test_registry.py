@@ -68,6 +68,15 @@ def measured_card(shift=0.0, **holdout):
     }
 
 
+def marked_card(lost):
+    """A card with 40 marked fractures, all hit but those `lost` by LRP."""
+    card = measured_card()
+    broken = [case for case in card["holdout"]["cases"] if case["label"]][:40]
+    for n, case in enumerate(broken):
+        case["hits"] = ["gradcam"] if n < lost else ["gradcam", "lrp"]
+    return card
+
+
 @pytest.fixture
 def register(shipped, administrator):
     return lambda *about, **spec: registry.register(
@@ -213,6 +222,24 @@ class TestPromote:
         assert [s for s in found if "gradcam was not measured for worse" in s]
         assert stages() == {"old": ACTIVE, "worse": CANDIDATE}
         assert AuditEvent.objects.count() == events
+
+    def test_overlays_are_judged_by_the_images_that_each_hits(
+        self, register, administrator
+    ):
+        promote(register("old", marked_card(lost=0)), administrator)
+        (sentence,) = registry.blockers(register("worse", marked_card(lost=3)))
+        assert sentence.startswith("The overlays of lrp hit 0.925 of 40 marked images")
+        assert "90 % interval -0." in sentence
+
+    def test_where_no_held_out_fracture_is_marked_overlays_refuse_nobody(
+        self, register, administrator
+    ):
+        bare = measured_card(hits={})
+        old = promote(register("old", bare), administrator)
+        new = register("new", bare)
+        (note,) = registry.judgement(new, old).notes
+        assert note.startswith("Overlays are not judged: both hold out 0 image(s)")
+        assert promote(new, administrator).stage == ACTIVE
 
     def test_one_without_a_holdout_is_refused(self, register, serving, administrator):
         older = register("older", {"test": {"auroc": {"value": 0.99}}})

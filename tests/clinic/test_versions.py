@@ -152,6 +152,15 @@ def test_two_side_by_side(steward, worse, serving):
     assert "−0.2" in text
 
 
+def test_what_the_gate_does_not_judge_by_is_said_beside(steward, register, serving):
+    unmarked = register("unmarked", measured_card(hits={}))
+    serving.card = unmarked.card
+    serving.save()
+    text = page(steward, f"/models/compare/?one={unmarked.pk}&other={serving.pk}")
+    assert "Overlays are not judged: both hold out 0 image(s)" in text
+    assert text.count("not judged</td>") == 2 and "finds nothing against it" in text
+
+
 @pytest.mark.parametrize("query", ["", "?one=1", "?one=x&other=²", "?one=-1&other=9"])
 def test_two_that_are_not_there(steward, query):
     assert "There is no such page." in page(steward, f"/models/compare/{query}", 404)

@@ -63,6 +63,14 @@ def test_the_holdout_names_every_case_with_its_probability(tmp_path):
     }
 
 
+def test_a_case_tells_its_hits_where_a_fracture_is_marked(tmp_path):
+    found = judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0])
+    told = {"1.png": ["lrp"], "2.png": []}
+    cases = holdout(found, SPEC, told)["cases"]
+    assert [case.get("hits") for case in cases] == [None, ["lrp"], []]
+    assert holdout(found, SPEC, told)["digest"] == holdout(found, SPEC)["digest"]
+
+
 def test_the_digest_is_of_who_and_what_is_true_not_of_what_a_model_says(tmp_path):
     one = holdout(judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0]), SPEC)["digest"]
     assert holdout(judged(tmp_path, [0, 1, 1], [5, 5, 5]), SPEC)["digest"] == one

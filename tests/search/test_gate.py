@@ -331,6 +331,95 @@ def test_overlays_that_miss_more_are_refused(candidate, incumbent):
     )
 
 
+def hit(model, method="lrp", missed=(), marked=range(60), of=1):
+    """`model` with an image a study, of which the `marked` are boxed, `of` a patient,
+    and all hit by both methods but the `missed` by `method`."""
+    both, other = (
+        frozenset({"lrp", "gradcam"}),
+        frozenset({"lrp", "gradcam"} - {method}),
+    )
+    images = [
+        replace(c, patient=f"p{n // of}", hits=other if n in missed else both)
+        if n in marked
+        else c
+        for n, c in enumerate(model.cases)
+    ]
+    return replace(model, images=tuple(images), marked=len(marked))
+
+
+def overlay_rows(candidate, incumbent):
+    judged = judge(candidate, incumbent)
+    return judged, {
+        r.what.split(", ")[1]: r for r in judged.rows if "hit rate" in r.what
+    }
+
+
+def test_hits_are_drawn_over_patients_for_both_together(candidate, incumbent):
+    judged, rows = overlay_rows(hit(candidate), hit(incumbent, missed=range(6)))
+    assert (judged.blockers, judged.notes) == ((), ())
+    assert (rows["lrp"].incumbent, rows["lrp"].candidate) == (0.9, 1.0)
+    assert 0 < rows["lrp"].low < 0.1 < rows["lrp"].high
+    assert rows["gradcam"].low == rows["gradcam"].high == 0.0
+
+
+def test_overlays_that_may_miss_more_are_refused(candidate, incumbent):
+    """One of twenty lost is what is allowed, but may well be more of others."""
+    fresh = hit(candidate, missed=[0], marked=range(20))
+    (sentence,) = refusals(fresh, hit(incumbent, marked=range(20)))
+    assert sentence.startswith(
+        "The overlays of lrp hit 0.950 of 20 marked images against 1.000 in service: "
+        "the difference of -0.050 (90 % interval -0."
+    )
+    assert sentence.endswith("may be worse than the -0.05 that is allowed.")
+    assert refusals(hit(candidate, missed=[0]), hit(incumbent)) == ()
+
+
+@pytest.mark.parametrize(
+    ("marked", "of", "told"),
+    [(1, 1, "1 image(s)"), (19, 1, "19 image(s)"), (40, 5, "40 image(s)")],
+)
+def test_of_few_marked_images_overlays_are_not_judged(
+    candidate, incumbent, marked, of, told
+):
+    shown = range(marked)
+    fresh = hit(candidate, missed=shown, marked=shown, of=of)
+    judged, rows = overlay_rows(fresh, hit(incumbent, marked=shown, of=of))
+    assert judged.blockers == ()
+    assert judged.notes == (
+        f"Overlays are not judged: both hold out {told} with a marked fracture, of "
+        f"{marked // of} patient(s). At least 20, of 10 patients, are needed.",
+    )
+    assert {row.note for row in rows.values()} == {*judged.notes}
+
+
+def test_a_holdout_without_marked_fractures_refuses_nobody(candidate, incumbent):
+    none = {"pointing": {}, "marked": 0}
+    judged = judge(replace(candidate, **none), replace(incumbent, **none))
+    assert judged.blockers == ()
+    (note,) = judged.notes
+    assert note.startswith("Overlays are not judged: both hold out 0 image(s) with a ")
+
+
+def test_who_was_not_measured_on_what_the_other_was_is_refused(candidate, incumbent):
+    unmarked = replace(hit(candidate, marked=()), pointing={})
+    assert refusals(unmarked, hit(incumbent)) == (
+        "The overlay hit rate of lrp was not measured for fresh.",
+        "The overlay hit rate of gradcam was not measured for fresh.",
+    )
+
+
+def test_older_cards_are_compared_by_shares_and_tell_of_how_many(candidate, incumbent):
+    shares = {"pointing": {"lrp": 0.54, "gradcam": 0.5}, "marked": 91}
+    worse = replace(hit(candidate, marked=()), **shares)
+    (sentence,) = refusals(worse, hit(incumbent, missed=range(60)))
+    assert sentence.startswith("The overlays of lrp hit 0.540 of 60 marked images ag")
+    assert "0.600 in service: at most 0.05 less" in sentence
+    incumbent = replace(hit(incumbent, marked=()), marked=None)
+    few = replace(worse, marked=1)
+    assert "both hold out 1 image(s)" in judge(few, incumbent).notes[0]
+    assert refusals(few, incumbent) == ()
+
+
 def test_a_slow_one_is_refused(candidate, incumbent):
     assert refusals(replace(candidate, milliseconds=151), incumbent) == (
         "A view takes 151 ms against 100 ms in service: "

@@ -65,6 +65,27 @@ class TestACard:
         older["pointing"] = {"lrp": {"near": 0.6, "hits": 0.4}}
         assert measured("older", 0.5, older, "alo").pointing == {"lrp": 0.4}
 
+    def test_it_says_which_marked_images_were_hit_and_how_many_there_are(self):
+        cases = [CASES[0] | {"hits": ["lrp"]}, CASES[1]]
+        found = measured("fresh", 0.5, card(cases=cases), "alo")
+        assert [image.hits for image in found.images] == [{"lrp"}, None]
+        assert found.marked == 1
+
+    @pytest.mark.parametrize(
+        ("hits", "games", "marked"),
+        [
+            ({}, None, 0),  # nobody marked a fracture
+            ({"lrp": 0.5}, {"images": 91}, 91),
+            ({"lrp": 0.5}, {"images": "many"}, None),
+            ({"lrp": 0.5}, 3, None),
+        ],
+    )
+    def test_an_older_card_says_at_most_how_many_are_marked(self, hits, games, marked):
+        older = card(hits=hits) | {"pointing": games}
+        found = measured("older", 0.5, older, "alo")
+        assert found.marked == marked
+        assert {image.hits for image in found.images} == {None}
+
     @pytest.mark.parametrize("old", [{}, {"test": {"auroc": 0.8}}, {"holdout": 3}])
     def test_one_from_before_the_holdout_says_so(self, old):
         found = measured("older", 0.5, old, "alo")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from inference.artifact import Spec
+from inference.explain import gradcam
 from inference.networks import Arch
 from inference.preprocess import Recipe
 from search import pointing
@@ -74,6 +75,16 @@ def test_who_has_no_marked_fracture_does_not_play(tmp_path):
         "images": 0,
         "reading": "Not measured: no image has a marked fracture.",
     }
+
+
+def test_a_card_tells_which_images_each_method_hits(tmp_path, monkeypatch):
+    by = {"lrp": lambda *_: -torch.ones(1, 96, 64), "gradcam": gradcam}
+    monkeypatch.setattr(pointing, "methods", lambda _: by)
+    on = example(tmp_path, "on.png", (24, 40), ((14, 30, 20, 20),))
+    off = example(tmp_path, "off.png", (24, 40), ((40, 70, 10, 10),))
+    told = pointing.card(Brightness(), SPEC, [on, off])
+    assert told["hit_by"] == {"on.png": ["gradcam"], "off.png": []}
+    assert (told["lrp"]["hits"], told["gradcam"]["hits"]) == (0.0, 0.5)
 
 
 def test_chance_is_what_the_middle_and_what_anywhere_would_reach(tmp_path):

@@ -1,0 +1,29 @@
+"""What a card tells, which may be of any shape: what is not told is never guessed."""
+
+import math
+from collections.abc import Mapping
+
+
+def figure(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def learnt_from(parts: object) -> frozenset[str] | None:
+    """None where the card does not name the patients of the training."""
+    if not isinstance(parts, Mapping):
+        return None
+    sides = [parts.get(side) for side in ("training", "validation")]
+    known = [s.get("patients") if isinstance(s, Mapping) else None for s in sides]
+    if not isinstance(known[0], list):
+        return None
+    return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
+
+
+def learnt_before(card: Mapping[str, object]) -> dict[str, list[str]]:
+    """Whom its weights had met before (`search.provenance`)."""
+    told = card.get("learnt_before")
+    told = told if isinstance(told, Mapping) else {}
+    found = {key: told.get(key) for key in ("patients", "unnamed")}
+    return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
