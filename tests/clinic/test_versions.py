@@ -1,6 +1,7 @@
 """The administrator's pages about models."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from tests.clinic.test_registry import measured_card
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
+ROW = re.compile(r"<tr>\s*<th[^>]*>([^<]*)</th>(.*?)</tr>", re.DOTALL)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +152,20 @@ def test_two_side_by_side(steward, worse, serving):
     assert "Sensitivity 0.800 against 1.000" in text
     assert "refuses" in text and "passes" in text
     assert "−0.2" in text
+
+
+def test_a_committee_beside_a_network_keeps_every_figure_by_its_name(
+    steward, register, serving
+):
+    making = {"machine": "two cores", "seconds": 2497, "members": {"a" * 64: 1}}
+    committee = register("committee", measured_card() | making)
+    for one, other in ((committee, serving), (serving, committee)):
+        text = page(steward, f"/models/compare/?one={one.pk}&other={other.pk}")
+        row = dict(ROW.findall(text))
+        assert "2497" in row["Seconds of training"]
+        assert "two cores" in row["Machine"]
+        assert "aaaaaaaaaaaa (seed 1)" in row["The mean of"]
+        assert "not stated" in row["The mean of"]
 
 
 @pytest.mark.parametrize("query", ["", "?one=1", "?one=x&other=²", "?one=-1&other=9"])
