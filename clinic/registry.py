@@ -146,7 +146,7 @@ def blockers(version: ModelVersion) -> list[str]:
 
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
-    return judge(facts(version), facts(other, beside=version))
+    return judge(facts(version, beside=other), facts(other, beside=version))
 
 
 def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured:

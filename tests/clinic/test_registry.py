@@ -15,6 +15,7 @@ from clinic import audit, registry
 from clinic.models import AuditEvent, ModelVersion, ShadowReading
 from inference import artifact
 from inference.doubt import Limits
+from tests.clinic.factories import make_job
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +245,20 @@ class TestPromote:
         with pytest.raises(ValidationError, match="why"):
             getattr(registry, verb)(version=version, by=administrator, reason=reason)
         assert stages() == {"resnet18": CANDIDATE}
+
+
+def test_two_are_measured_on_the_same_holdout_whichever_is_asked_of_first(
+    register, serving, administrator
+):
+    """The card of one that served cannot know of the holdout of its successor."""
+    found = measured_card(digest="new")["holdout"]
+    new = register("new", {"holdout": found, "parts": measured_card()["parts"]})
+    told = {"holdout": found, "incumbent_digest": serving.digest}
+    make_job(by=administrator, state="done", candidate=new, compared=told)
+    for one, other in ((new, serving), (serving, new)):
+        judged = registry.judgement(one, other)
+        assert len(judged.rows) > 2
+        assert not [words for words in judged.blockers if "same holdout" in words]
 
 
 class TestRollback:
