@@ -274,6 +274,18 @@ class TestRollback:
         registry.rollback(version=serving, by=administrator)
         assert AuditEvent.objects.count() == events
 
+    def test_it_is_told_in_the_life_of_each_why_it_came_and_why_it_left(
+        self, register, serving, administrator
+    ):
+        new = promote(register("new"), administrator, "It is quicker.")
+        registry.rollback(version=serving, by=administrator, reason="It failed.")
+        told = AuditEvent.objects.filter(action="model.left").order_by("pk")
+        assert [(event.target, event.detail["reason"]) for event in told] == [
+            (f"modelversion/{serving.pk}", "It is quicker."),
+            (f"modelversion/{new.pk}", "It failed."),
+        ]
+        assert {event.detail["was"] for event in told} == {"in service"}
+
     def test_from_the_shadow_too(self, register, serving, administrator):
         promote(register("new"), administrator)
         registry.shadow(version=serving, by=administrator, reason="Compare.")
@@ -306,6 +318,11 @@ class TestShadow:
         assert last_event().action == "model.shadowed"
         assert last_event().detail["before"] == one.digest
         assert AuditEvent.objects.filter(action="model.shadowed").count() == 2
+        left = AuditEvent.objects.get(action="model.left")
+        assert (left.target, left.detail["reason"]) == (
+            f"modelversion/{one.pk}",
+            "To compare.",
+        )
 
     def test_one_that_served_retires_again(self, register, serving, administrator):
         promote(register("new"), administrator)

@@ -120,6 +120,13 @@ def test_going_back_is_one_click(steward, fresh, serving):
     assert (stage(serving), stage(fresh)) == ("active", "retired")
 
 
+def test_one_that_had_to_leave_tells_why_in_its_life(steward, fresh, serving):
+    registry.promote(version=fresh, by=None, reason="Twice as quick.")
+    text = page(steward, f"/models/{serving.pk}/")
+    assert "model.left" in text and "Twice as quick." in text
+    assert f"in service; after it {fresh.name} {fresh.brief}" in text
+
+
 def test_shadow_and_retire(steward, fresh):
     steward.post(f"/models/{fresh.pk}/shadow/", {"reason": "To compare."})
     assert stage(fresh) == "shadow"
@@ -203,7 +210,9 @@ def test_a_script_promotes_through_the_gate_and_rolls_back(
     assert (answer.status_code, answer.json()["pk"]) == (200, serving.pk)
     told = AuditEvent.objects.filter(actor=administrator).order_by("pk")
     assert [(e.action, e.detail["reason"]) for e in told] == [
+        ("model.left", "Quicker."),
         ("model.promoted", "Quicker."),
+        ("model.left", "It failed."),
         ("model.rolled_back", "It failed."),
     ]
 
