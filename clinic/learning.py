@@ -125,11 +125,12 @@ def choose() -> Choice:
         return Choice(unnamed=str(error))
     choice, patients, left = Choice(), set(), Counter()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
-        review, weight, reason = _judge(list(given))
+        given = list(given)
+        review, weight, reason = _judge(given)
         if reason:
             left[reason] += 1
             continue
-        choice.chosen.append((review.pk, weight))
+        choice.chosen.append((_marking(review, standing(given)).pk, weight))
         choice.fractured += review.verdict == FRACTURE
         choice.blind += not review.overlay_shown
         whose = review.prediction.study.patient_id
@@ -159,6 +160,22 @@ def _judge(given: list[Review]) -> tuple[Review, float, str]:
         "weightless": weight == 0,
     }
     return review, weight, next((code for code, so in asked.items() if so), "")
+
+
+def _marking(review: Review, stand: list[Review]) -> Review:
+    """Who says the same as `review` and where: itself, or the latest who agrees.
+
+    The boxes are then learnt from, with the weight of the verdict that was blind.
+    """
+    agreeing = [
+        other
+        for other in [*stand, review]
+        if other.boxes
+        and other.readable
+        and other.verdict == review.verdict
+        and other.prediction.revision >= review.prediction.revision
+    ]
+    return (agreeing or [review])[-1]
 
 
 def _in_doubt(study: Study) -> bool:

@@ -59,6 +59,20 @@ def test_a_verdict_before_the_overlay_is_preferred_to_one_after(
     assert chosen() == ([(blind.pk, 1.0)], {})
 
 
+def test_boxes_come_from_the_latest_who_agrees_where_the_blind_drew_none(
+    prediction, radiologist, another, third
+):
+    box = {"instance": 1, "x": 1, "y": 2, "width": 3, "height": 4}
+    blind = make_review(prediction, radiologist, overlay_shown=False)
+    make_review(prediction, another, "unsure", overlay_shown=True, boxes=[box])
+    boxed = make_review(prediction, third, overlay_shown=True, boxes=[box])
+    assert chosen() == ([(boxed.pk, 1.0)], {})
+    choice = learning.choose()
+    assert (choice.blind, choice.fractured) == (1, 1)
+    own = make_review(prediction, radiologist, overlay_shown=False, boxes=[box])
+    assert chosen() == ([(own.pk, 1.0)], {}) and own.pk != blind.pk
+
+
 def test_a_verdict_after_the_overlay_counts_as_much_as_is_set(
     prediction, radiologist, settings
 ):
