@@ -198,8 +198,8 @@ def _making(card: Mapping[str, object]) -> Iterator[Fact]:
     yield "Source", _words(card, "data", "source")
     yield "Digest of the data", _words(card, "data", "digest")
     yield "Commit", _words(card, "commit")
-    yield "Seed", _number(_at(card, "plan", "seed"), NOT_STATED)
-    yield "Network", _words(card, "plan", "arch", "family")
+    yield "Seed", _seeds(card)
+    yield "Network", _network(card)
     yield "The mean of", _members(card)
     yield "Went on from", _words(card, "start")
     yield "Published weights (SHA-256)", _words(card, "published")
@@ -214,6 +214,20 @@ def _members(card: Mapping[str, object]) -> str:
     if not isinstance(members, Mapping):
         return ALONE if _at(card, "plan", "arch") else NOT_STATED
     return ", ".join(f"{str(d)[:12]} (seed {_number(s)})" for d, s in members.items())
+
+
+def _seeds(card: Mapping[str, object]) -> str:
+    """Of all members of a committee, whose plan is its first member's."""
+    if isinstance(members := card.get("members"), Mapping):
+        return ", ".join(_number(seed, NOT_STATED) for seed in members.values())
+    return _number(_at(card, "plan", "seed"), NOT_STATED)
+
+
+def _network(card: Mapping[str, object]) -> str:
+    family = _words(card, "plan", "arch", "family")
+    if isinstance(members := card.get("members"), Mapping):
+        return f"a committee of {len(members)}: {family}"
+    return family
 
 
 # --- Values ---------------------------------------------------------------------
