@@ -22,7 +22,7 @@ from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from clinic import registry
+from clinic import registry, review
 from clinic.api_schema import Decision, ModelAnswer, ModelList, StudyAnswer
 from clinic.deflated import CHUNK, viewable
 from clinic.models import Instance, ModelVersion, Overlay, Study
@@ -37,7 +37,6 @@ from inference.unreadable import UnreadableFrame
 
 REFUSED = 422
 DECIDED = {200: ModelVersionSerializer, REFUSED: RefusalSerializer}
-REVEALED = 500  # studies that a session remembers as explained
 
 
 def _shape(request: HttpRequest, pk: int) -> bytes:
@@ -99,19 +98,15 @@ def dicom(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_safe
 def overlay(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A relevance map: an RGBA PNG that covers the whole frame."""
-    kept = get_object_or_404(Overlay.objects.select_related("image__prediction"), pk=pk)
-    _remember(request, kept.image.prediction.study_id)
+    kept = get_object_or_404(
+        Overlay.objects.select_related("image__prediction__study"), pk=pk
+    )
+    # Overlays are fetched when they are shown: a page opened anew does not unsee.
+    review.reveal(study=kept.image.prediction.study, to=request.user)
     try:
         return FileResponse(kept.png.open("rb"), content_type="image/png")
     except FileNotFoundError:
         return _sentence("The file of this overlay is missing.", 410)
-
-
-def _remember(request: HttpRequest, study: int) -> None:
-    """Overlays are fetched when they are shown: a page opened anew does not unsee."""
-    revealed = request.session.get("revealed", [])
-    if study not in revealed:
-        request.session["revealed"] = [*revealed, study][-REVEALED:]
 
 
 @roles(ADMINISTRATOR)

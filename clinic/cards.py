@@ -15,6 +15,7 @@ from search.holdout import calibration_error as error_of
 from search.limits import sentences
 
 NOT_MEASURED, NOT_STATED = "not measured", "not stated"
+ALONE = "no others: one network"
 SIDES = ("training", "validation", "test")
 PERSONAL = ("age", "sex")  # told even where nothing is known of them
 OVERLAYS = {"lrp": "LRP", "gradcam": "Grad-CAM"}
@@ -142,7 +143,8 @@ def _tested(report: object) -> Iterator[Fact]:
 
 
 def _beside(sides: Sequence[object], of: str) -> Iterator[tuple[str, str, str]]:
-    for facts in zip(*(_tested(_at(side, JUDGED[of])) for side in sides)):
+    told = (_tested(_at(side, JUDGED[of])) for side in sides)
+    for facts in zip(*told, strict=True):
         yield (facts[0][0], *(value for _, value in facts))
 
 
@@ -196,18 +198,36 @@ def _making(card: Mapping[str, object]) -> Iterator[Fact]:
     yield "Source", _words(card, "data", "source")
     yield "Digest of the data", _words(card, "data", "digest")
     yield "Commit", _words(card, "commit")
-    yield "Seed", _number(_at(card, "plan", "seed"), NOT_STATED)
-    yield "Network", _words(card, "plan", "arch", "family")
-    if isinstance(members := card.get("members"), Mapping):
-        told = (
-            f"{str(digest)[:12]} (seed {_number(s)})" for digest, s in members.items()
-        )
-        yield "The mean of", ", ".join(told)
+    yield "Seed", _seeds(card)
+    yield "Network", _network(card)
+    yield "The mean of", _members(card)
     yield "Went on from", _words(card, "start")
     yield "Published weights (SHA-256)", _words(card, "published")
     yield "Teacher", _words(card, "teacher")
     yield "Machine", _words(card, "machine")
     yield "Seconds of training", _number(card.get("seconds"), NOT_STATED)
+
+
+def _members(card: Mapping[str, object]) -> str:
+    """Told of every model: rows of two cards stand side by side."""
+    members = card.get("members")
+    if not isinstance(members, Mapping):
+        return ALONE if _at(card, "plan", "arch") else NOT_STATED
+    return ", ".join(f"{str(d)[:12]} (seed {_number(s)})" for d, s in members.items())
+
+
+def _seeds(card: Mapping[str, object]) -> str:
+    """Of all members of a committee, whose plan is its first member's."""
+    if isinstance(members := card.get("members"), Mapping):
+        return ", ".join(_number(seed, NOT_STATED) for seed in members.values())
+    return _number(_at(card, "plan", "seed"), NOT_STATED)
+
+
+def _network(card: Mapping[str, object]) -> str:
+    family = _words(card, "plan", "arch", "family")
+    if isinstance(members := card.get("members"), Mapping):
+        return f"a committee of {len(members)}: {family}"
+    return family
 
 
 # --- Values ---------------------------------------------------------------------

@@ -19,6 +19,11 @@ from clinic.serializers import TrainingSerializer
 UNCHANGED, REFUSED = 204, 422
 LISTED = 100  # jobs, the newest
 TRAININGS = Job.objects.filter(kind=Job.Kind.TRAIN)
+LINES = {
+    "loss": "loss",
+    "auroc": "AUROC on validation, by image",
+    "study_auroc": "AUROC on validation, by study",
+}
 ASKED = {"epochs": 10, "rate": "0.0001", "seed": 0}  # what the form begins with
 
 
@@ -134,10 +139,10 @@ def _newest() -> list[Job]:
 
 
 def _curve(job: Job) -> Chart:
-    """Loss and AUROC over the epochs."""
+    """Loss and AUROC over the epochs; that of the studies chooses the epoch kept."""
     lines = {
         words: [figure(entry.get(key)) for entry in job.history]
-        for key, words in (("loss", "loss"), ("auroc", "AUROC on validation"))
+        for key, words in LINES.items()
     }
     epochs = [entry["epoch"] for entry in job.history]
     return Chart(

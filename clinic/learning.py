@@ -16,12 +16,13 @@ from itertools import groupby
 from pathlib import Path
 
 import cv2
+import numpy as np
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 from pydicom import Dataset
 
 from clinic import pseudonyms
-from clinic.models import ImageReading, Prediction, Review
+from clinic.models import ImageReading, Prediction, Review, Study
 from clinic.pacs import GoneFromPacs, Pacs
 from clinic.review import disagree, standing
 from inference import dicom
@@ -32,7 +33,7 @@ from search.gate import FEWEST as FEWEST_HELD
 from search.parts import is_held_out
 
 TABLE = "examples.csv"
-COLUMNS = ("image", "label", "study", "patient", "part", "boxes", "weight")
+COLUMNS = ("image", "label", "study", "patient", "group", "part", "boxes", "weight")
 HEADER = ("age", "sex", "side", "view", "maker")  # of each image, de-identified
 SIDES = ("x", "y", "width", "height")
 FEWEST = 3  # studies of each kind: training, validation and holdout need one
@@ -43,8 +44,11 @@ LEFT_OUT = {
     "unsure": "the latest verdict is “unsure”",
     "no_image": "no image of it was read",
     "no_patient": "no patient ID: it could be on both sides of the holdout",
+    "in_doubt": "whose images these are is in doubt: they may be another patient's too",
     "weightless": "judged after the overlay was seen, and such verdicts count nothing",
 }
+# Notices with which one examination may stand on both sides of the holdout.
+DOUBTS = {"shared_study_number", "mixed_patients"}
 # Why an image of a judged study cannot be learnt from, besides what the reader says.
 MISSING = {
     "replaced": "replaced in the PACS by other content than was judged",
@@ -121,11 +125,12 @@ def choose() -> Choice:
         return Choice(unnamed=str(error))
     choice, patients, left = Choice(), set(), Counter()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
-        review, weight, reason = _judge(list(given))
+        given = list(given)
+        review, weight, reason = _judge(given)
         if reason:
             left[reason] += 1
             continue
-        choice.chosen.append((review.pk, weight))
+        choice.chosen.append((_marking(review, standing(given)).pk, weight))
         choice.fractured += review.verdict == FRACTURE
         choice.blind += not review.overlay_shown
         whose = review.prediction.study.patient_id
@@ -151,9 +156,30 @@ def _judge(given: list[Review]) -> tuple[Review, float, str]:
         "unsure": stand[-1].verdict == Review.Verdict.UNSURE,
         "no_image": not review.readable,
         "no_patient": not review.prediction.study.patient_id,
+        "in_doubt": _in_doubt(review.prediction.study),
         "weightless": weight == 0,
     }
     return review, weight, next((code for code, so in asked.items() if so), "")
+
+
+def _marking(review: Review, stand: list[Review]) -> Review:
+    """Who says the same as `review` and where: itself, or the latest who agrees.
+
+    The boxes are then learnt from, with the weight of the verdict that was blind.
+    """
+    agreeing = [
+        other
+        for other in [*stand, review]
+        if other.boxes
+        and other.readable
+        and other.verdict == review.verdict
+        and other.prediction.revision >= review.prediction.revision
+    ]
+    return (agreeing or [review])[-1]
+
+
+def _in_doubt(study: Study) -> bool:
+    return not DOUBTS.isdisjoint(notice["code"] for notice in study.notices)
 
 
 def patient(patient_id: str) -> str:
@@ -216,7 +242,8 @@ def _fetch(
     """The rows of one verdict, once their images are written.
 
     Every image has its study's label, as studies are judged and not images; where
-    the fracture is boxed on one view of an image, the others of it are sound.
+    the fracture is boxed on one view of an image, the others of it are sound. group:
+    the same pixels under two patients must not be learnt from and judged by.
     """
     review = Review.objects.select_related("prediction__study").get(pk=pk)
     study = review.prediction.study
@@ -236,10 +263,17 @@ def _fetch(
             "label": int(review.verdict == FRACTURE),
             "study": study.pk,
             "patient": patient(study.patient_id),
+            "group": _same(pixels),
             "part": header["part"],
             "boxes": json.dumps(_boxes(review, image.instance_id)),
             "weight": weight,
         }
+
+
+def _same(pixels: np.ndarray) -> str:
+    """One name for the same pixels, in whatever file they came: the file's digest
+    differs with the patient it names."""
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def _judged(image: ImageReading, pacs: Pacs) -> Dataset:

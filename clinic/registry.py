@@ -146,7 +146,7 @@ def blockers(version: ModelVersion) -> list[str]:
 
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
-    return judge(facts(version), facts(other, beside=version))
+    return judge(facts(version, beside=other), facts(other, beside=version))
 
 
 def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured:
@@ -215,7 +215,14 @@ def _record(
     version: ModelVersion,
     by: AbstractBaseUser | None,
     before: ModelVersion | None,
+    *,
+    reason: str,
     **detail: object,
 ) -> None:
+    """What became of `version`, and in the life of `before` why it had to leave."""
+    if before:
+        left = {"was": version.get_stage_display(), "reason": reason}
+        left |= {"digest": before.digest, "after": f"{version.name} {version.brief}"}
+        audit.record("model.left", before, by, **left)
     said = {"digest": version.digest, "before": before.digest if before else None}
-    audit.record(action, version, by, **said, **detail)
+    audit.record(action, version, by, **said, reason=reason, **detail)

@@ -7,12 +7,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from clinic import audit, tags
-from clinic.models import Instance, Overlay, Prediction, Review, Study
+from clinic.models import AuditEvent, Instance, Overlay, Prediction, Review, Study
 from clinic.permissions import ADMINISTRATOR
 
 BOXES = 50
 LARGEST_SIDE = 65535  # of a DICOM frame: Rows and Columns are unsigned 16-bit
 FIELDS = ("x", "y", "width", "height")
+SHOWN = "overlay.shown"
 
 
 @transaction.atomic
@@ -31,7 +32,7 @@ def submit(
 
     boxes: {"instance": pk, "x", "y", "width", "height"} in frame pixels.
     seen_revision: of the study as it was shown; the prediction's unless given.
-    overlay_shown: once seen it stays seen, whatever a later page says.
+    overlay_shown: once seen (`reveal`) it stays seen, whatever a later page says.
     adjudicates: this verdict settles what others disagree on.
     Refuses a verdict on less than what has arrived: nobody judges blind.
     """
@@ -53,7 +54,7 @@ def submit(
         verdict=verdict,
         boxes=kept,
         comment=_comment(comment),
-        overlay_shown=overlay_shown or _has_seen(before, radiologist),
+        overlay_shown=overlay_shown or _has_seen(study, before, radiologist),
         adjudicates=adjudicates,
     )
     study.verdict = verdict
@@ -62,6 +63,20 @@ def submit(
     said = {"verdict": verdict, "study": study.pk, "adjudicates": adjudicates}
     audit.record("review.submitted", review, radiologist, **said)
     return review
+
+
+@transaction.atomic
+def reveal(*, study: Study, to: AbstractBaseUser) -> None:
+    """Put on record, once, that `to` was shown an overlay of `study`.
+
+    On record and not in a session: who signs in anew has seen it nevertheless.
+    """
+    if _was_shown(study, to):
+        return
+    # A page fetches several overlays at once: one of them leaves the event.
+    locked = Study.objects.select_for_update().get(pk=study.pk)
+    if not _was_shown(locked, to):
+        audit.record(SHOWN, locked, to, revision=locked.revision)
 
 
 def standing(reviews: Iterable[Review]) -> list[Review]:
@@ -84,9 +99,16 @@ def disagree(reviews: Iterable[Review]) -> bool:
     return {Review.Verdict.FRACTURE, Review.Verdict.NO_FRACTURE} <= said
 
 
-def _has_seen(before: Sequence[Review], radiologist: AbstractBaseUser) -> bool:
+def _has_seen(
+    study: Study, before: Sequence[Review], radiologist: AbstractBaseUser
+) -> bool:
     mine = [review for review in before if review.radiologist_id == radiologist.pk]
-    return any(review.overlay_shown for review in mine)
+    return any(r.overlay_shown for r in mine) or _was_shown(study, radiologist)
+
+
+def _was_shown(study: Study, to: AbstractBaseUser) -> bool:
+    shown = AuditEvent.objects.filter(target=f"study/{study.pk}", action=SHOWN)
+    return shown.filter(actor=to).exists()
 
 
 def _refuse_a_party(

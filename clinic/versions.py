@@ -49,7 +49,9 @@ def compare(request: HttpRequest) -> HttpResponse:
     told = {
         heading: [
             (name, value, beside)
-            for (name, value), (_, beside) in zip(sides[0][heading], sides[1][heading])
+            for (name, value), (_, beside) in zip(
+                sides[0][heading], sides[1][heading], strict=True
+            )
         ]
         for heading in sides[0]
     }

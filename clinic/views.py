@@ -98,7 +98,6 @@ def _submit(study: Study, sent: VerdictSerializer, request: HttpRequest) -> None
         )
     shape = dict(sent.validated_data)
     judged = get_object_or_404(Prediction, study=study, pk=shape.pop("prediction"))
-    shape["overlay_shown"] |= study.pk in request.session.get("revealed", [])
     review.submit(prediction=judged, radiologist=request.user, **shape)
 
 

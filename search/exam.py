@@ -7,22 +7,19 @@ and never ends the exam.
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
 from inference.aggregate import AGGREGATIONS
 from inference.explain import EXPLAINERS
-from inference.reader import READ, Reader, Source
-from inference.unreadable import UnreadableFrame
+from inference.reader import READ, Reader
 from search.data import Box, coco_boxes
 from search.evaluate import EVEN, report
+from search.finder import Finder
 from search.pointing import hit
 
 COLUMNS = {
@@ -84,7 +81,7 @@ def sit(
 ) -> list[Answer]:
     """Have every file read, each as a study of its own. ValueError, in words, where one
     is asked for more than once: it would weigh double, or contradict itself."""
-    found = _Finder(images)
+    found = Finder(images)
     _refuse_doubles(asked, found)
     return [
         _answered(reader, question, found, scope)
@@ -99,23 +96,24 @@ def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
     Intervals are 90 %, from drawing whole patients.
     """
     spec = reader.spec
-    read = [answer for answer in answers if answer.probability is not None]
     return {
         "images": _counted(answers),
+        "studies_left_to_people": _left_to_people(answers),
         "threshold": spec.threshold,
         "confident_from": spec.confident,
-        **_marked_at(read, spec.threshold),
-        "confident": _marked_at(read, spec.confident),
-        "even": _report(_studies(read, spec.aggregation, EVEN), EVEN),
+        **_marked_at(answers, spec.threshold),
+        "confident": _marked_at(answers, spec.confident),
+        "even": _report(_studies(answers, spec.aggregation, EVEN), EVEN),
     }
 
 
-def _marked_at(read: Sequence[Answer], threshold: float) -> dict[str, object]:
+def _marked_at(answers: Sequence[Answer], threshold: float) -> dict[str, object]:
+    read = [a for a in answers if a.probability is not None]
     images = [(a.question.label, a.probability, a.question.patient) for a in read]
     return {
         "instance": _report(images, threshold),
         "study": {
-            name: _report(_studies(read, name, threshold), threshold)
+            name: _report(_studies(answers, name, threshold), threshold)
             for name in AGGREGATIONS
         },
     }
@@ -129,7 +127,7 @@ def pointing(
     detected: the same among the images that the model flags.
     """
     marked = [a for a in answers if a.state == READ and a.question.boxes]
-    found, rows = _Finder(images), []
+    found, rows = Finder(images), []
     for answer in tqdm(marked, "explaining", unit="image"):
         overlays = reader.explain(found.source(answer.question.file))
         flagged = answer.probability >= reader.spec.threshold
@@ -144,36 +142,7 @@ def pointing(
     }
 
 
-class _Finder:
-    """Files by their path in a folder, or by their bare name anywhere below it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.known = folder, defaultdict(list)
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.known[path.name].append(path)
-
-    def source(self, name: str) -> Source:
-        return Source(name, partial(self._opened, name))
-
-    def paths(self, name: str) -> list[Path]:
-        """Those it may be; none where it is nowhere."""
-        direct = self.folder / name
-        return [direct] if direct.is_file() else self.known[Path(name).name]
-
-    def _opened(self, name: str) -> AbstractContextManager[BinaryIO]:
-        paths = self.paths(name)
-        if len(paths) != 1:
-            many = f"{len(paths)} files have this name." if paths else "No such file."
-            raise UnreadableFrame("cannot_open", many)
-        try:
-            return paths[0].open("rb")
-        except OSError as error:
-            words = f"The file cannot be opened: {error.strerror}."
-            raise UnreadableFrame("cannot_open", words) from error
-
-
-def _refuse_doubles(asked: Sequence[Question], found: _Finder) -> None:
+def _refuse_doubles(asked: Sequence[Question], found: Finder) -> None:
     said = defaultdict(list)
     for question in asked:
         paths = found.paths(question.file)
@@ -189,7 +158,7 @@ def _refuse_doubles(asked: Sequence[Question], found: _Finder) -> None:
         )
 
 
-def _answered(reader: Reader, question: Question, found: _Finder, scope: str) -> Answer:
+def _answered(reader: Reader, question: Question, found: Finder, scope: str) -> Answer:
     reading = reader.read([found.source(question.file)], scope)
     return Answer(
         question, reading.state, reading.code, reading.reason, reading.probability
@@ -260,21 +229,44 @@ def _counted(answers: Sequence[Answer]) -> dict[str, object]:
 
 
 def _studies(
-    read: Sequence[Answer], aggregation: str, threshold: float
+    answers: Sequence[Answer], aggregation: str, threshold: float
 ) -> list[tuple[int, float, str]]:
-    """(label, probability, patient) of every study with an image that was read."""
-    studies = defaultdict(list)
-    for answer in read:
-        studies[answer.question.study].append(answer)
+    """(label, probability, patient) of every study with an image that was read.
+
+    A fracture on an image that was not read is one nevertheless: the study that the
+    model then calls sound is a miss.
+    """
     aggregate = AGGREGATIONS[aggregation]
     return [
-        (
-            max(a.question.label for a in inside),
-            aggregate([a.probability for a in inside], threshold).probability,
-            inside[0].question.patient,
-        )
-        for inside in studies.values()
+        (_label(inside), aggregate(read, threshold).probability, _patient(inside))
+        for inside in _by_study(answers)
+        if (read := [a.probability for a in inside if a.probability is not None])
     ]
+
+
+def _left_to_people(answers: Sequence[Answer]) -> dict[str, int]:
+    """Studies of which the model says nothing: in no report, and not to be lost."""
+    left = [
+        _label(inside)
+        for inside in _by_study(answers)
+        if all(answer.probability is None for answer in inside)
+    ]
+    return {"fractured": sum(left), "sound": len(left) - sum(left)}
+
+
+def _by_study(answers: Sequence[Answer]) -> list[list[Answer]]:
+    studies = defaultdict(list)
+    for answer in answers:
+        studies[answer.question.study].append(answer)
+    return list(studies.values())
+
+
+def _label(inside: Sequence[Answer]) -> int:
+    return max(answer.question.label for answer in inside)
+
+
+def _patient(inside: Sequence[Answer]) -> str:
+    return inside[0].question.patient
 
 
 def _report(

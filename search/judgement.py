@@ -20,7 +20,7 @@ class Margins:
     subgroup: float = 0.10
     subgroup_size: int = 30  # studies
     calibration: float = 0.03
-    pointing: float = 0.05
+    pointing: float = 0.1
     slower: float = 1.5
 
 

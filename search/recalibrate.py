@@ -85,8 +85,8 @@ def _judged_on(told: Mapping[str, object]) -> object:
 def _played(
     known: Mapping[str, object], spec: Spec, judged: Judged
 ) -> Mapping[str, object] | None:
-    """The pointing game of the card, if `spec` flags as many of its images and peaks
-    were found as they are now.
+    """The pointing game of the card, if `spec` flags as many of its images, peaks were
+    found as they are now and it tells which images were hit.
 
     The maps are the weights', which stay; a threshold that flags as many flags the
     same. The game takes longer than all the rest.
@@ -96,4 +96,5 @@ def _played(
     flagged = int((scores[marked] >= spec.threshold).sum())
     told = known.get("pointing", {})
     fits = (told.get("images"), told.get("finger")) == (int(marked.sum()), FINGER)
+    fits = fits and "hit_by" in told
     return told if fits and told.get("lrp", {}).get("flagged") == flagged else None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from clinic.models.predictions import Prediction
 
 NOTICES_KEPT = 50
+RECURRING = {"late_images", "replaced_images"}
 PART = 48  # characters of a series' name in the name of its images
 UNPAIRED = "U"
 
@@ -153,10 +154,17 @@ class Study(models.Model):
         return self.predictions.filter(superseded_at=None).first()
 
     def notice(self, code: str, text: str) -> None:
-        """Add, unsaved, something a reader must know; the newest are kept."""
+        """Add, unsaved, something a reader must know.
+
+        Of what comes again and again the newest are kept; a warning, which comes
+        once, stays: nothing is learnt from a study that may be another patient's.
+        """
         now = timezone.now().isoformat()
-        self.notices = [*self.notices, {"at": now, "code": code, "text": text}]
-        self.notices = self.notices[-NOTICES_KEPT:]
+        told = [*self.notices, {"at": now, "code": code, "text": text}]
+        newest = [one for one in told if one["code"] in RECURRING][-NOTICES_KEPT:]
+        self.notices = [
+            one for one in told if one["code"] not in RECURRING or one in newest
+        ]
 
 
 class Series(models.Model):

@@ -76,7 +76,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
         "intended_use": "To look at.",
         "commit": "abc123",
         "data": {"digest": "da7a" * 16},
-        "plan": {"seed": 0},
+        "plan": {"seed": 0, "arch": {"family": "squeezenet"}},
         "members": {"ab" * 32: 0, "cd" * 32: 2},
         "test": {"auroc": area, "cases": 217, "confusion": {"fn": 3}},
         "holdout": holdout(),
@@ -87,7 +87,8 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert found["Making", "Digest of the data"] == "da7a" * 16
     assert found["Test part by image", "AUROC"] == "0.865 (0.800 – 0.910)"
     assert found["Test part by image", "False negatives"] == "3"
-    assert found["Making", "Seed"] == "0"
+    assert found["Making", "Seed"] == "0, 2"
+    assert found["Making", "Network"] == "a committee of 2: squeezenet"
     assert (
         found["Making", "The mean of"] == "abababababab (seed 0), cdcdcdcdcdcd (seed 2)"
     )

@@ -139,11 +139,12 @@ def test_a_running_job_shows_how_far_it_is(steward, administrator):
 
 
 def test_the_curve_is_sent_once_an_epoch(steward, administrator):
-    entry = {"epoch": 1, "loss": 0.61, "auroc": 0.7}
+    entry = {"epoch": 1, "loss": 0.61, "auroc": 0.7, "study_auroc": 0.8}
     job = make_job(by=administrator, history=[entry])
     assert steward.get(f"/jobs/{job.pk}/curve/?seen=1").status_code == 204
     part = text(steward.get(f"/jobs/{job.pk}/curve/?seen=0"))
-    assert '"data": [[1], [0.61], [0.7]]' in part
+    assert '"data": [[1], [0.61], [0.7], [0.8]]' in part
+    assert "AUROC on validation, by study" in part
     assert "seen=1" in part
     jobs.cancel(job=job, by=administrator)
     part = text(steward.get(f"/jobs/{job.pk}/curve/?seen=1"))

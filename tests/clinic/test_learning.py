@@ -3,18 +3,19 @@
 import csv
 import io
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import cv2
 import numpy as np
 import pytest
 
-from clinic import learning, pseudonyms
+from clinic import learning, patients, pseudonyms
 from clinic.models import ImageReading, Instance
 from clinic.pacs import GoneFromPacs, PacsUnavailable
 from inference import dicom
 from inference.dx import dx_dataset
 from search import data
+from search.parts import Parts
 from tests.clinic.factories import (
     make_prediction,
     make_review,
@@ -56,6 +57,20 @@ def test_a_verdict_before_the_overlay_is_preferred_to_one_after(
     blind = make_review(prediction, radiologist, overlay_shown=False)
     make_review(prediction, another, overlay_shown=True)
     assert chosen() == ([(blind.pk, 1.0)], {})
+
+
+def test_boxes_come_from_the_latest_who_agrees_where_the_blind_drew_none(
+    prediction, radiologist, another, third
+):
+    box = {"instance": 1, "x": 1, "y": 2, "width": 3, "height": 4}
+    blind = make_review(prediction, radiologist, overlay_shown=False)
+    make_review(prediction, another, "unsure", overlay_shown=True, boxes=[box])
+    boxed = make_review(prediction, third, overlay_shown=True, boxes=[box])
+    assert chosen() == ([(boxed.pk, 1.0)], {})
+    choice = learning.choose()
+    assert (choice.blind, choice.fractured) == (1, 1)
+    own = make_review(prediction, radiologist, overlay_shown=False, boxes=[box])
+    assert chosen() == ([(own.pk, 1.0)], {}) and own.pk != blind.pk
 
 
 def test_a_verdict_after_the_overlay_counts_as_much_as_is_set(
@@ -114,6 +129,18 @@ def test_a_study_nothing_was_read_of_is_left_out(prediction, radiologist):
 def test_a_study_of_nobody_is_left_out(radiologist):
     make_review(make_prediction(make_study(patient_id="")), radiologist)
     assert chosen() == ([], {"no_patient": 1})
+
+
+@pytest.mark.parametrize("code", ["shared_study_number", "mixed_patients"])
+def test_a_study_that_may_be_another_patients_too_is_left_out(
+    prediction, radiologist, code
+):
+    prediction.study.notice(code, patients.WORDS[code])
+    prediction.study.save()
+    make_review(prediction, radiologist)
+    assert chosen() == ([], {"in_doubt": 1})
+    ((words, count),) = learning.choose().reasons
+    assert words.startswith("whose images these are is in doubt") and count == 1
 
 
 def test_choosing_asks_the_database_once(
@@ -225,6 +252,22 @@ def test_what_is_frozen_is_what_a_training_reads(review, tmp_path):
             dicom.open_dataset(io.BytesIO(file_of(instance.pacs_id)))
         ).pixels
         assert np.array_equal(cv2.imread(str(example.image), -1), shown)
+
+
+def test_the_same_image_under_two_patients_is_not_on_both_sides(
+    radiologist, tmp_path, monkeypatch
+):
+    ids = {side_of(f"P{number}"): f"P{number}" for number in range(200)}
+    reviews = [
+        make_review(make_prediction(make_study(1, patient_id=ids[side])), radiologist)
+        for side in ("training", "test")
+    ]
+    chosen = [(review.pk, 1) for review in reviews]
+    same = file_of("the same")
+    monkeypatch.setattr(Files, "open", lambda *_: nullcontext(io.BytesIO(same)))
+    learning.freeze(chosen=chosen, pacs=Files(), folder=tmp_path / "set")
+    parts = Parts.of(data.examples(tmp_path / "set"))
+    assert (len(parts.training), len(parts.test)) == (0, 1)
 
 
 def test_no_name_of_a_patient_is_written_down(review, tmp_path):

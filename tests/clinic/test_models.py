@@ -202,3 +202,12 @@ def test_what_is_not_explained_is_found_until_somebody_works_on_it(prediction):
 def test_an_image_is_named_by_part_view_and_side(study, series, image, name):
     study.series.update(**series)
     assert add_instance(study, **image).label == name
+
+
+def test_a_warning_is_not_pushed_off_by_what_comes_again_and_again(study):
+    study.notice("shared_study_number", "Make sure.")
+    for number in range(60):
+        study.notice("late_images", f"{number}")
+    codes = [notice["code"] for notice in study.notices]
+    assert codes == ["shared_study_number", *["late_images"] * 50]
+    assert study.notices[-1]["text"] == "59"

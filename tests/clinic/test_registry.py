@@ -15,6 +15,7 @@ from clinic import audit, registry
 from clinic.models import AuditEvent, ModelVersion, ShadowReading
 from inference import artifact
 from inference.doubt import Limits
+from tests.clinic.factories import make_job
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
@@ -273,6 +274,20 @@ class TestPromote:
         assert stages() == {"resnet18": CANDIDATE}
 
 
+def test_two_are_measured_on_the_same_holdout_whichever_is_asked_of_first(
+    register, serving, administrator
+):
+    """The card of one that served cannot know of the holdout of its successor."""
+    found = measured_card(digest="new")["holdout"]
+    new = register("new", {"holdout": found, "parts": measured_card()["parts"]})
+    told = {"holdout": found, "incumbent_digest": serving.digest}
+    make_job(by=administrator, state="done", candidate=new, compared=told)
+    for one, other in ((new, serving), (serving, new)):
+        judged = registry.judgement(one, other)
+        assert len(judged.rows) > 2
+        assert not [words for words in judged.blockers if "same holdout" in words]
+
+
 class TestRollback:
     def test_one_that_served_comes_back_ungated(self, register, serving, administrator):
         promote(register("new"), administrator)
@@ -285,6 +300,18 @@ class TestRollback:
         events = AuditEvent.objects.count()
         registry.rollback(version=serving, by=administrator)
         assert AuditEvent.objects.count() == events
+
+    def test_it_is_told_in_the_life_of_each_why_it_came_and_why_it_left(
+        self, register, serving, administrator
+    ):
+        new = promote(register("new"), administrator, "It is quicker.")
+        registry.rollback(version=serving, by=administrator, reason="It failed.")
+        told = AuditEvent.objects.filter(action="model.left").order_by("pk")
+        assert [(event.target, event.detail["reason"]) for event in told] == [
+            (f"modelversion/{serving.pk}", "It is quicker."),
+            (f"modelversion/{new.pk}", "It failed."),
+        ]
+        assert {event.detail["was"] for event in told} == {"in service"}
 
     def test_from_the_shadow_too(self, register, serving, administrator):
         promote(register("new"), administrator)
@@ -318,6 +345,11 @@ class TestShadow:
         assert last_event().action == "model.shadowed"
         assert last_event().detail["before"] == one.digest
         assert AuditEvent.objects.filter(action="model.shadowed").count() == 2
+        left = AuditEvent.objects.get(action="model.left")
+        assert (left.target, left.detail["reason"]) == (
+            f"modelversion/{one.pk}",
+            "To compare.",
+        )
 
     def test_one_that_served_retires_again(self, register, serving, administrator):
         promote(register("new"), administrator)

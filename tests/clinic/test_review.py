@@ -276,3 +276,12 @@ def test_an_overlay_once_seen_stays_seen(prediction, radiologist):
     assert say(prediction, radiologist, "fracture").overlay_shown
     other = make_user("radiologist")
     assert not say(prediction, other, "fracture").overlay_shown
+
+
+def test_who_was_shown_an_overlay_has_seen_it_and_nobody_else(prediction, radiologist):
+    other = make_user("radiologist")
+    for _ in range(2):
+        review.reveal(study=prediction.study, to=radiologist)
+    assert AuditEvent.objects.filter(action=review.SHOWN).count() == 1
+    assert not say(prediction, other, "fracture").overlay_shown
+    assert say(prediction, radiologist, "fracture").overlay_shown

@@ -1,6 +1,7 @@
 """The administrator's pages about models."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from tests.clinic.test_registry import measured_card
 from tests.inference import tiny
 
 pytestmark = pytest.mark.django_db
+ROW = re.compile(r"<tr>\s*<th[^>]*>([^<]*)</th>(.*?)</tr>", re.DOTALL)
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +120,13 @@ def test_going_back_is_one_click(steward, fresh, serving):
     assert (stage(serving), stage(fresh)) == ("active", "retired")
 
 
+def test_one_that_had_to_leave_tells_why_in_its_life(steward, fresh, serving):
+    registry.promote(version=fresh, by=None, reason="Twice as quick.")
+    text = page(steward, f"/models/{serving.pk}/")
+    assert "model.left" in text and "Twice as quick." in text
+    assert f"in service; after it {fresh.name} {fresh.brief}" in text
+
+
 def test_shadow_and_retire(steward, fresh):
     steward.post(f"/models/{fresh.pk}/shadow/", {"reason": "To compare."})
     assert stage(fresh) == "shadow"
@@ -161,6 +170,20 @@ def test_what_the_gate_does_not_judge_by_is_said_beside(steward, register, servi
     assert text.count("not judged</td>") == 2 and "finds nothing against it" in text
 
 
+def test_a_committee_beside_a_network_keeps_every_figure_by_its_name(
+    steward, register, serving
+):
+    making = {"machine": "two cores", "seconds": 2497, "members": {"a" * 64: 1}}
+    committee = register("committee", measured_card() | making)
+    for one, other in ((committee, serving), (serving, committee)):
+        text = page(steward, f"/models/compare/?one={one.pk}&other={other.pk}")
+        row = dict(ROW.findall(text))
+        assert "2497" in row["Seconds of training"]
+        assert "two cores" in row["Machine"]
+        assert "aaaaaaaaaaaa (seed 1)" in row["The mean of"]
+        assert "not stated" in row["The mean of"]
+
+
 @pytest.mark.parametrize("query", ["", "?one=1", "?one=x&other=²", "?one=-1&other=9"])
 def test_two_that_are_not_there(steward, query):
     assert "There is no such page." in page(steward, f"/models/compare/{query}", 404)
@@ -196,7 +219,9 @@ def test_a_script_promotes_through_the_gate_and_rolls_back(
     assert (answer.status_code, answer.json()["pk"]) == (200, serving.pk)
     told = AuditEvent.objects.filter(actor=administrator).order_by("pk")
     assert [(e.action, e.detail["reason"]) for e in told] == [
+        ("model.left", "Quicker."),
         ("model.promoted", "Quicker."),
+        ("model.left", "It failed."),
         ("model.rolled_back", "It failed."),
     ]
 

@@ -244,8 +244,8 @@ def test_what_is_not_there_is_told_in_words(reader):
     assert "There is no such page." in answer.content.decode()
 
 
-def test_an_overlay_that_was_fetched_was_seen_whatever_the_page_says(
-    reader, prediction, own_folders
+def test_an_overlay_that_was_fetched_was_seen_whatever_a_later_session_says(
+    reader, radiologist, prediction, own_folders
 ):
     overlay = Overlay.objects.create(
         image=prediction.images.first(),
@@ -255,7 +255,12 @@ def test_an_overlay_that_was_fetched_was_seen_whatever_the_page_says(
         columns=200,
     )
     other = make_prediction()
-    reader.get(f"/overlays/{overlay.pk}.png")
+    for _ in range(2):
+        reader.get(f"/overlays/{overlay.pk}.png")
+    event = AuditEvent.objects.get(action="overlay.shown")
+    assert (event.target, event.actor) == (f"study/{prediction.study_id}", radiologist)
+    reader.logout()
+    reader.force_login(radiologist)
     for judged, seen in ((prediction, True), (other, False)):
         verdict(reader, judged, overlay_shown="false")
         assert Review.objects.get(prediction=judged).overlay_shown is seen

@@ -65,6 +65,53 @@ def test_studies_hold_their_images(reader, folder):
     assert found["instance"]["auroc"] is not None
 
 
+def told(study, label, probability, patient="p"):
+    question = exam.Question(f"{study} {label} {probability}", label, study, patient)
+    state = "read" if probability is not None else "abstained"
+    return exam.Answer(question, state, "", "", probability)
+
+
+def test_a_fracture_on_an_image_that_was_not_read_is_one_nevertheless(reader):
+    given = [told("a", 1, None), told("a", 0, 0.1), told("b", 0, 0.2)]
+    found = exam.marks(given, reader)
+    for report in (*found["study"].values(), found["even"]):
+        assert report["confusion"] == {"tp": 0, "fp": 0, "fn": 1, "tn": 1}
+    assert found["instance"]["fractured"] == 0
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (1, 0)])
+def test_one_fractured_image_makes_a_study_fractured_wherever_it_stands(reader, labels):
+    given = [told("a", label, 0.9) for label in labels]
+    assert exam.marks(given, reader)["study"]["alo"]["fractured"] == 1
+
+
+def test_studies_of_which_nothing_was_read_are_counted_by_what_they_hold(reader):
+    given = [told("a", 0, None), told("a", 1, None), told("b", 0, None)]
+    found = exam.marks([*given, told("c", 0, 0.2)], reader)
+    assert found["studies_left_to_people"] == {"fractured": 1, "sound": 1}
+    assert found["study"]["alo"]["cases"] == 1
+
+
+def test_intervals_are_of_drawn_patients_not_files(reader):
+    """Twenty files of one patient tell no more of other patients than one."""
+    scores = [(label, 0.9 if n % 3 else 0.1) for n in range(10) for label in (0, 1)]
+    alone = [told(f"{n}", *case, patient="p") for n, case in enumerate(scores)]
+    apart = [told(f"{n}", *case, patient=f"p{n}") for n, case in enumerate(scores)]
+    one, many = (exam.marks(given, reader) for given in (alone, apart))
+    for found in (one["instance"], one["study"]["alo"]):
+        assert found["accuracy"]["low"] == found["accuracy"]["high"]
+    for found in (many["instance"], many["study"]["alo"]):
+        assert found["accuracy"]["low"] < found["accuracy"]["high"]
+
+
+def test_a_name_too_long_for_any_file_is_counted_and_named(reader, folder):
+    with (folder / "labels.csv").open("a") as file:
+        file.write(f"\n{'x' * 300}.png,0,s7,p7\n")
+    counted = exam.marks(answers(reader, folder), reader)["images"]
+    assert (counted["asked"], counted["read"]) == (7, 4)
+    assert counted["named"][-1]["reason"].startswith("The file cannot be opened")
+
+
 def test_a_perfect_reader_gets_full_marks(reader):
     asked = [exam.Question(str(i), i % 2, str(i), str(i)) for i in range(20)]
     given = [exam.Answer(q, "read", "", "", 0.9 if q.label else 0.1) for q in asked]

@@ -47,6 +47,7 @@ def test_it_reads_as_its_members_do_on_average_and_names_them(room):
     card = artifact.load_card(room / "board")
     digests = {artifact.digest(room / f"seed{seed}"): seed for seed in (0, 1)}
     assert card["members"] == digests
+    assert card["plan"]["seeds"] == [0, 1]
     assert card["histories"] == {
         artifact.digest(room / name): artifact.load_card(room / name)["history"]
         for name in ("seed0", "seed1")

@@ -53,7 +53,7 @@ class Command(BaseCommand):
         if not shipped:
             self.stderr.write(
                 "No model is shipped: studies wait until one is trained "
-                "(manage.py train), registered and promoted."
+                "(manage.py train), registered (manage.py register) and promoted."
             )
             return
         first = [v for v in shipped if v.name == settings.FIRST_MODEL] or shipped

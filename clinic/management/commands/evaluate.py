@@ -59,6 +59,7 @@ def told(found: dict) -> list[str]:
         f"{images['read']} of {images['asked']} images were read.",
         *(f"  {count} × {why}" for why, count in images["not_read"].items()),
         *_named(images["named"]),
+        _left(found["studies_left_to_people"]),
         *_lines(found, ""),
         *_lines(found["confident"], ", confident"),
         _line("studies, at one half", found["even"]),
@@ -76,6 +77,13 @@ def _named(aside: list[dict[str, str]]) -> list[str]:
     lines = [f"    {row['file']}: {row['reason']}" for row in aside[:NAMED]]
     more = len(aside) - len(lines)
     return [*lines, f"    … and {more} more; --json names them all"] if more else lines
+
+
+def _left(studies: dict[str, int]) -> str:
+    return (
+        f"studies left to people, in no figure below: {sum(studies.values())} "
+        f"({studies['fractured']} fractured, {studies['sound']} sound)"
+    )
 
 
 def _lines(found: dict, at: str) -> list[str]:

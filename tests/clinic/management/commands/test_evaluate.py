@@ -43,6 +43,10 @@ def test_it_tells_and_writes_what_it_measured(folder, tmp_path, capsys):
     assert found["instance"]["fractured"] == 1
     assert "2 of 3 images were read" in told
     assert "    gone.png: No such file." in told
+    assert found["studies_left_to_people"] == {"fractured": 0, "sound": 1}
+    assert (
+        "studies left to people, in no figure below: 1 (0 fractured, 1 sound)" in told
+    )
     assert f"AUROC {found['instance']['auroc']['value']:.3f}" in told
 
 
