@@ -104,7 +104,7 @@ def run(
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",), both=("training", "validation"))
     material, set_aside = prepared(parts, plan.recipe, work)
-    plan = replace(plan, recipe=measured(plan.recipe, material.everything))
+    plan = replace(plan, recipe=looks(plan.recipe, material.everything, start))
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = starting(start, plan.recipe) if start else None
     sources = {"teacher": _identity(teacher), "start": _identity(start)}
@@ -165,6 +165,15 @@ def finished(
     }
     digest = artifact.save(out, spec, network.state_dict(), facts, known)
     return Verdict(out, digest, assess(judged, spec))
+
+
+def looks(recipe: Recipe, samples: Samples, start: Path | None) -> Recipe:
+    """`recipe` with the mean and standard deviation that the artifact `start` was
+    trained with, so that its pupil begins as it ended; else those of these views."""
+    if not start or start.suffix == ".npz":
+        return measured(recipe, samples)
+    known = artifact.load_spec(start).recipe
+    return replace(recipe, mean=known.mean, std=known.std)
 
 
 def measured(recipe: Recipe, samples: Samples) -> Recipe:
