@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.networks import Arch
-from inference.networks.attention import Attention
 from inference.preprocess import Recipe
 from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
+from search.pair import Pair
 from search.samples import Batch
 from search.targets import distraction, middles, suspicion, targets
 
@@ -125,7 +125,7 @@ class Trainee:
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
         self.look = self.learning = Pair([self.network, self.box_head])
-        self.attention = self.learning.attention
+        self.attentions = self.learning.attentions
         self.optimizer = OPTIMIZERS[plan.optimizer](
             self.learning.parameters(), weight_decay=plan.decay
         )
@@ -137,10 +137,10 @@ class Trainee:
         self.network.features.requires_grad_(not stage.frozen)
         if stage.frozen:
             self.network.features.eval()
-        if self.attention:
-            self.attention.requires_grad_(True)
+        for attention in self.attentions:
+            attention.requires_grad_(True)
         # Made anew: it must know which parameters learn.
-        self.look = self.group.joined(self.learning, partly=bool(self.attention))
+        self.look = self.group.joined(self.learning, partly=bool(self.attentions))
 
     def learn(self, batch: Batch, rate: float) -> float:
         """One step of the optimiser. -> classification loss."""
@@ -250,25 +250,6 @@ class Progress:
 
     def _scores(self) -> list[float]:
         return [e["study_auroc"] for e in self.history if e["eligible"]]
-
-
-class Pair(nn.ModuleList):
-    """A network and the box head on its features, as one: what learns."""
-
-    @property
-    def attention(self) -> Attention | None:
-        last = list(self[0].features)[-1]
-        return last if isinstance(last, Attention) else None
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """-> logits (N,), and the map of suspected fractures on their cells."""
-        network, box_head = self
-        if not self.attention:
-            features = network.features(images)
-            return network.head(features)[:, 0], box_head(features)
-        features = network.features[:-1](images)
-        marks = self.attention.marks(features)
-        return network.head(self.attention.weighted(features, marks))[:, 0], marks
 
 
 def as_input(pixels: np.ndarray, recipe: Recipe) -> Tensor:

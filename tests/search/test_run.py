@@ -190,7 +190,7 @@ def test_another_teacher_or_start_makes_another_training(trained, tmp_path):
 
 
 def test_what_goes_on_from_an_artifact_begins_as_it(trained, tmp_path):
-    """Also on views that are darker or brighter: at a rate of nothing it is the same."""
+    """Also on darker views: at a rate of nothing it is the same."""
     room, *_ = trained
     images = folder_of_phantoms(tmp_path / "dark", 40)
     for path in images.glob("*.png"):

@@ -146,9 +146,9 @@ def test_a_label_does_not_teach_attention():
     trainee = Trainee(plan)
     trainee.begin(PLAN.stages[0])
     trainee.optimizer.param_groups[0]["weight_decay"] = 0.0
-    before = trainee.attention.marks.bias.detach().clone()
+    before = trainee.attentions[0].marks.bias.detach().clone()
     trainee.learn(broken(), 1e-3)
-    assert torch.equal(trainee.attention.marks.bias.detach(), before)
+    assert torch.equal(trainee.attentions[0].marks.bias.detach(), before)
 
 
 def test_what_the_network_holds_likely_outweighs_a_label_as_the_plan_says():
