@@ -193,13 +193,13 @@ def _hulls(corners: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def _labels(
     found: Sequence[Example], owners: np.ndarray, boxes: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """A view has its frame's label, but where boxes say that the fracture is on
-    another view of the same frame."""
-    marked = [bool(found[i].boxes) for i in owners]
+    """A view has its frame's label, but where another view of the same frame shows
+    what is marked, and this one does not."""
+    showing = {i for i, inside in zip(owners, boxes, strict=True) if len(inside)}
     return np.array(
         [
-            found[i].label if not known or len(inside) else 0
-            for i, known, inside in zip(owners, marked, boxes, strict=True)
+            found[i].label if len(inside) or i not in showing else 0
+            for i, inside in zip(owners, boxes, strict=True)
         ],
         np.int64,
     )

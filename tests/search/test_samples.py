@@ -1,6 +1,7 @@
 """Examples become views, and views become augmented batches."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -91,6 +92,14 @@ def test_only_the_view_that_shows_the_fracture_is_labelled_fractured(tmp_path):
     assert sorted(samples.labels[first]) == [0, 1]
     assert [len(b) for b in samples.boxes if len(b)] == [1]
     assert set(samples.labels[~first]) == {1}
+
+
+def test_a_fracture_that_no_view_shows_is_one_all_the_same(found, tmp_path):
+    """Marked where the view was cropped, or not on the picture at all."""
+    away = replace(found[0], boxes=((-900.0, -900.0, 20.0, 20.0),))
+    samples, _ = prepare([away, *found[1:]], RECIPE, tmp_path / "cache")
+    assert samples.labels.tolist() == [1, 0]
+    assert not any(map(len, samples.boxes))
 
 
 def blob(x=40, y=80, side=6):
