@@ -192,8 +192,7 @@ def described(describe: Describe, count: int, copies: int, path: Path) -> np.nda
             found = [_all(describe, count, chance) for _ in range(copies)]
         np.save(partial, torch.stack(found).numpy().astype(np.float16))
 
-    once(path, write)
-    return np.load(path)
+    return once(path, write, np.load)
 
 
 def _all(describe: Describe, count: int, chance: np.random.Generator) -> Tensor:

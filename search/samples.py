@@ -21,7 +21,7 @@ from inference.artifact import file_digest
 from inference.preprocess import Recipe
 from inference.unreadable import UnreadableFrame
 from search.data import Box, Example
-from search.once import once
+from search.once import arrays, once
 
 TURN = 12  # degrees
 SHIFT = 0.04  # of width and height
@@ -87,10 +87,9 @@ def prepare(
 ) -> tuple[Samples, Counter[str]]:
     """The views of `found`, and how many frames were set aside for which reason."""
     path = cache / f"{_key(found, recipe)}.npz"
-    once(path, lambda partial: _write(partial, found, recipe))
-    with np.load(path) as kept:
-        pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
-        reasons = Counter(kept["reasons"].tolist())
+    kept = once(path, lambda partial: _write(partial, found, recipe), arrays)
+    pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
+    reasons = Counter(kept["reasons"].tolist())
     boxes = [
         placed(found[i].boxes, affine, recipe)
         for i, affine in zip(owners, affines, strict=True)

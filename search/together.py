@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, multiprocessing
 
 from search import train
+from search.checkpoint import CHECKPOINT
 from search.group import Group, member
 from search.train import Material, Tell
-from search.trainee import CHECKPOINT, Plan, Progress, Teacher, Trainee
+from search.trainee import Plan, Progress, Teacher, Trainee
 
 LISTEN = 0.2  # seconds until the members are looked after again
 

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from inference.preprocess import Recipe
 from search import memory
+from search.checkpoint import CHECKPOINT
 from search.data import balanced
 from search.evaluate import auroc
 from search.group import ALONE, CPU, Group
 from search.samples import Samples, batches
 from search.trainee import (
-    CHECKPOINT,
     Plan,
     Progress,
     Stage,
@@ -71,9 +71,8 @@ def fit(
     """
     memory.keep()
     folder.mkdir(parents=True, exist_ok=True)
-    trainee, progress = Trainee(plan, teacher, start, group), Progress()
-    if (folder / CHECKPOINT).exists():
-        progress = trainee.resume(folder / CHECKPOINT)
+    trainee = Trainee(plan, teacher, start, group)
+    progress = trainee.resume(folder / CHECKPOINT)
     first = 0
     for stage in plan.stages:
         begin = max(len(progress.history) - first, 0)

@@ -1,6 +1,5 @@
 """One network in training: what it learns from a batch, and its checkpoint."""
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
@@ -9,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.networks import Arch
 from inference.preprocess import Recipe
+from search import checkpoint
 from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
@@ -23,7 +21,6 @@ from search.pair import Pair
 from search.samples import Batch
 from search.targets import distraction, middles, suspicion, targets
 
-CHECKPOINT = "checkpoint.safetensors"
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
@@ -202,18 +199,15 @@ class Trainee:
             tensors |= _under(f"optimizer.{index}", state)
         notes = {"steps": self.steps, "plan": self.plan.to_json()}
         notes |= {"history": progress.history, "seconds": progress.seconds}
-        partial = folder / "checkpoint.part"
-        contiguous = {k: v.contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, {"notes": json.dumps(notes)})
-        partial.replace(folder / CHECKPOINT)
+        checkpoint.write(folder, tensors, notes)
 
     def resume(self, path: Path) -> "Progress":
-        """Go on from `path`. ValueError if it belongs to another plan."""
-        with safe_open(path, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-        if notes["plan"] != json.loads(json.dumps(self.plan.to_json())):
-            raise ValueError(f"{path} is a checkpoint of another plan; remove it")
-        tensors = load_file(path)
+        """Go on from the checkpoint `path`, or begin where there is no whole one.
+        ValueError if it belongs to another plan."""
+        found = checkpoint.read(path, self.plan.to_json())
+        if not found:
+            return Progress()
+        notes, tensors = found
         self.learning.load_state_dict(_below("learning", tensors))
         self.average.load_state_dict(_below("average", tensors))
         state = self.optimizer.state_dict()

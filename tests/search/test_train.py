@@ -9,9 +9,10 @@ import torch
 from inference.networks import Arch
 from inference.preprocess import Recipe
 from search import train
+from search.checkpoint import CHECKPOINT
 from search.samples import Samples, batches
 from search.train import Material, fit
-from search.trainee import CHECKPOINT, Plan, Progress, Stage, Trainee
+from search.trainee import Plan, Progress, Stage, Trainee
 
 TINY = Arch(
     "rx",
