@@ -26,6 +26,8 @@ from search import checkpoint
 from search.checkpoint import CHECKPOINT
 from search.data import balanced
 from search.depthwise import Quick
+from search.group import CPU
+from search.precision import halved
 from search.samples import Batch, Samples, batches
 from search.spaces import SPACES
 from search.spaces.ofa import PLACES, STAGES, Architecture
@@ -149,7 +151,7 @@ class Pupil:
         self.optimizer.zero_grad()
         losses = []
         for architecture in architectures:
-            with torch.autocast("cpu", torch.bfloat16), Quick():
+            with halved(CPU), Quick():
                 logits = self.supernet(images, architecture)[:, 0].float()
             loss = binary_cross_entropy_with_logits(logits, wanted, counts)
             loss.backward()  # one at a time: their graphs together need memory

@@ -22,6 +22,7 @@ from torch import Tensor, multiprocessing
 from search import train
 from search.checkpoint import CHECKPOINT
 from search.group import Group, member
+from search.precision import replayable
 from search.train import Material, Tell
 from search.trainee import Plan, Progress, Teacher, Trainee
 
@@ -42,7 +43,8 @@ def fit(
     if members == 1:
         cuda = torch.cuda.is_available()
         alone = Group(device=torch.device("cuda" if cuda else "cpu"))
-        return train.fit(plan, material, folder, teacher, start, tell, alone)
+        with replayable(alone.device):
+            return train.fit(plan, material, folder, teacher, start, tell, alone)
     work = partial(train.fit, plan, material, folder, teacher, start)
     with TemporaryDirectory() as meeting:
         _run(work, members, Path(meeting) / "meeting", tell)

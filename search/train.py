@@ -7,6 +7,7 @@ goes on exactly as if it had never stopped.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import cos, isfinite, pi
@@ -23,6 +24,7 @@ from search.checkpoint import CHECKPOINT
 from search.data import balanced
 from search.evaluate import auroc
 from search.group import ALONE, CPU, Group
+from search.precision import halved
 from search.samples import Samples, batches
 from search.trainee import (
     Plan,
@@ -111,7 +113,7 @@ def predict(
     if not len(samples):
         raise ValueError("None of the radiographs to judge by could be read.")
     device = next((w.device for w in network.parameters()), CPU)
-    quick = torch.autocast(device.type, torch.bfloat16, enabled=not exact)
+    quick = nullcontext() if exact else halved(device)
     with torch.inference_mode(), quick:
         logits = []
         for i in range(0, len(samples), batch):

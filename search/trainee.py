@@ -18,6 +18,7 @@ from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
 from search.pair import Pair
+from search.precision import halved
 from search.samples import Batch
 from search.targets import distraction, middles, suspicion, targets
 
@@ -88,7 +89,7 @@ class Teacher:
     def opinion(self, images: np.ndarray) -> Tensor:
         """How likely each of images (N, 1, H, W) in [0, 1] is fractured, (N,)."""
         device = next(self.network.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
+        with halved(device):
             logits = self.network(as_input(images, self.recipe).to(device))
         return logits[:, 0].float().sigmoid()
 
@@ -154,7 +155,7 @@ class Trainee:
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         device = self.group.device
         images = as_input(batch.images, self.plan.recipe).to(device)
-        with torch.autocast(device.type, torch.bfloat16), Quick():
+        with halved(device), Quick():
             logits, marks = self.look(images)
         labels = torch.from_numpy(batch.labels).to(device)
         if self.teacher:
