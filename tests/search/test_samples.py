@@ -11,7 +11,7 @@ from inference import picture
 from inference.phantom import phantom
 from inference.preprocess import Recipe, views
 from search.data import Example
-from search.samples import Samples, augmented, batches, prepare
+from search.samples import Samples, _jitter, augmented, batches, prepare
 
 RECIPE = Recipe(width=86, height=128, polarity="none", split=False, align=False)
 
@@ -128,6 +128,18 @@ def test_augmentation_turns_flips_and_lights():
     assert 8 < sum(sides) < 32
     assert len({round(float(image.max()), 3) for image, _ in moved}) > 10
     assert all(image.min() >= 0 and image.max() <= 1 for image, _ in moved)
+
+
+def test_augmentation_crops_by_a_few_hundredths_everywhere():
+    """How large views become, and where their middle goes, mirrored or not."""
+    rng = np.random.default_rng(0)
+    affines = np.array([_jitter(86, 128, rng) for _ in range(400)])
+    zooms = np.sqrt(np.abs(np.linalg.det(affines[:, :, :2])))
+    assert 0.949 < zooms.min() < 0.96 and 1.11 < zooms.max() < 1.121
+    moved = affines @ [43, 64, 1] - [42.5, 64]
+    for way, side in enumerate((86, 128)):
+        far = np.abs(moved[:, way])
+        assert 0.035 * side < far.max() < 0.04 * side + 0.6
 
 
 def test_smaller_views_keep_their_boxes_in_place():
