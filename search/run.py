@@ -4,9 +4,6 @@ Three parts by patient: training, validation (chooses the epoch, the temperature
 the threshold) and test, which only the model that came out gets to see, once.
 """
 
-import os
-import platform
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +24,7 @@ from inference.preprocess import Recipe
 from inference.weights import kept
 from search import calibration, card, data, pointing, provenance
 from search.card import Judged
+from search.checkout import commit, machine
 from search.data import Example
 from search.evaluate import (
     Report,
@@ -276,21 +274,3 @@ def _teacher(folder: Path, recipe: Recipe) -> Teacher:
         raise ValueError(f"{folder}: this teacher looks at other views: {found}")
     network = artifact.load_network(folder)
     return Teacher(network.to(memory_format=torch.channels_last), found)
-
-
-def machine() -> str:
-    """What trained: processor, cores, torch. No name: cards are shared."""
-    kind = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
-    return f"{kind}, {os.cpu_count()} cores, torch {torch.__version__}"
-
-
-def commit() -> str:
-    """The code's commit; empty outside a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip()
