@@ -23,11 +23,11 @@ from clinic.trials import Outcome, Tell
 from inference.preprocess import Recipe
 from search import closeup, data, patches, provenance, supernet_file
 from search.candidate import Task, Tried, attempt, of_patches
+from search.checkpoint import CHECKPOINT
 from search.hardware import Table
 from search.parts import Parts, refuse_unmarked
 from search.run import measured, prepared
 from search.spaces import SPACES
-from search.trainee import CHECKPOINT
 from search.winner import ship
 
 LEFT = ("trials", "work")  # of a search, of no use once it is over

@@ -22,6 +22,7 @@ from search.trainee import Plan, Stage
 from search.unite import unite as committee
 
 OFTEN = 1.0  # seconds between two beats
+HABITS = ("boxes", "focus", "batch", "ema")  # of a parent's plan, kept by its pupil
 
 
 def plan(
@@ -156,11 +157,20 @@ def work(*, job_id: int, pacs: Pacs) -> None:
 
 
 def fine_tuning(parent: Path, *, epochs: int, rate: float, seed: int) -> Plan:
-    """Go on from `parent`: its architecture, its views, one stage at full size, of
-    which the best epoch counts."""
+    """Go on from `parent`: its architecture, its views, the weights of its loss, one
+    stage at full size, of which the best epoch counts."""
     spec = artifact.load_spec(parent)
     stages = (Stage(epochs, 1.0, True, rate),)
-    return Plan(spec.arch, stages, spec.recipe, seed=seed, patience=epochs)
+    plan = Plan(spec.arch, stages, spec.recipe, seed=seed, patience=epochs)
+    return replace(plan, **_habits(parent, plan))
+
+
+def _habits(parent: Path, plan: Plan) -> dict[str, object]:
+    """HABITS as the card of `parent` tells them, else as is usual for its kind."""
+    family = plan.arch.family.replace("committee", "squeezenet")
+    usual = next((p for p in PLANS.values() if p.arch.family == family), plan)
+    told = artifact.load_card(parent).get("plan") or {}
+    return {habit: told.get(habit, getattr(usual, habit)) for habit in HABITS}
 
 
 class Diary:

@@ -177,7 +177,7 @@ class Bench:
             views, found = self._views(side, plan.recipe), getattr(self.parts, side)
             judged[side] = judge(network, views, found, plan.recipe)
             turned = judge(Mirrored(network), views, found, plan.recipe)
-            told["images"][side] = [e.image.name for e in judged[side].examples]
+            told["images"][side] = [e.name for e in judged[side].examples]
             told["logits"][side] = judged[side].logits.tolist()
             told["mirrored"][side] = turned.logits.tolist()
         if not pointed:

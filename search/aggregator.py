@@ -25,8 +25,10 @@ from inference.preprocess import Recipe
 from search import provenance
 from search.data import Example, balanced
 from search.evaluate import auroc
+from search.group import CPU
 from search.once import once
 from search.parts import OTHER_PARTS, Parts
+from search.precision import halved
 from search.samples import Samples, augmented, prepare
 from search.trainee import as_input
 
@@ -165,7 +167,7 @@ def live(
         if not alike:
             pairs = (augmented(views.pixels[i], NONE, chance) for i in chosen)
             pixels = [moved for moved, _ in pairs]
-        with torch.autocast("cpu", torch.bfloat16):
+        with halved(CPU):
             seen = as_input(np.stack(pixels)[:, None], recipe)
             return network.describe(seen).float()
 
@@ -192,8 +194,7 @@ def described(describe: Describe, count: int, copies: int, path: Path) -> np.nda
             found = [_all(describe, count, chance) for _ in range(copies)]
         np.save(partial, torch.stack(found).numpy().astype(np.float16))
 
-    once(path, write)
-    return np.load(path)
+    return once(path, write, np.load)
 
 
 def _all(describe: Describe, count: int, chance: np.random.Generator) -> Tensor:

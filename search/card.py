@@ -77,8 +77,14 @@ def _attributes(
     found: list[Example], everybody: list[demographics.Row]
 ) -> dict[str, object]:
     """Age, sex, side, view and the like of one side of the data."""
-    names = {example.image.name for example in found}
-    mine = [row for row in everybody if Path(row["image"]).name in names]
+    names = {example.name for example in found}
+    paths = {example.known_as for example in found}
+    mine = [
+        row
+        for row in everybody
+        if Path(row["image"]).as_posix() in paths
+        or Path(row["image"]).name in names - paths
+    ]
     return demographics.summary(mine)["attributes"]
 
 
@@ -92,7 +98,7 @@ def measured(
     pointing game, if these weights have played it at this threshold before."""
     shown = played or pointing.card(network, spec, judged.examples)
     return {
-        "test_images": sorted(example.image.name for example in judged.examples),
+        "test_images": sorted(example.name for example in judged.examples),
         "test_by_study": asdict(by_study(judged, spec)),
         "pointing": shown,
         "holdout": holdout(judged, spec, shown.get("hit_by"))
@@ -114,7 +120,7 @@ def holdout(
     scores = probability(judged.logits, spec.temperature)
     cases = [
         {
-            "id": example.image.name,
+            "id": example.name,
             "study": example.study,
             "patient": example.patient,
             "label": example.label,

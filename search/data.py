@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from search import dataset
-from search.example import Box, Example, split, table, without_contradictions
+from search.example import (
+    Box,
+    Example,
+    distinct,
+    split,
+    table,
+    without_contradictions,
+)
 from search.studies import fracatlas, studies
 from search.table import BadTable
 
@@ -48,7 +55,7 @@ def examples(folder: Path) -> list[Example]:
         raise BadTable(f"{folder.name} is not laid out so: {error!r}.") from error
     if not found:
         raise BadTable(f"{folder.name} lists no image that has a label.")
-    return found
+    return distinct(folder, found)
 
 
 def members(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@
     examples.csv                every labelled image: what training reads
     report.json, report.txt     what was dropped, and why
     demographics.json, .html    who is in it
+    .seen/<study>               whether its sources are still the same (transform)
     dataset.json                the manifest, written last: no other file counts without
 
 The digest covers the SHA-256 of every table and picture, the label of every image

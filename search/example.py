@@ -1,9 +1,10 @@
 """One labelled radiograph, tables of them, and splits that cannot leak."""
 
 import hashlib
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search import traits
@@ -23,7 +24,8 @@ class Example:
     near-duplicates of one another share it; "" where there are none. part: body
     part. boxes: where the fractures are, if anybody marked them. weight: how much
     the label counts in training, in (0, 1]. traits: (name, value) of what else is
-    known of it: whether it shows metal, the view.
+    known of it: whether it shows metal, the view. known_as: its path in its data set,
+    if another file there has the same name.
     """
 
     image: Path
@@ -35,6 +37,12 @@ class Example:
     boxes: tuple[Box, ...] = ()
     weight: float = 1.0
     traits: tuple[tuple[str, str], ...] = ()
+    known_as: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its picture; no other of its data set has it."""
+        return self.known_as or self.image.name
 
 
 def table(folder: Path) -> list[Example]:
@@ -69,6 +77,21 @@ def _example(folder: Path, row: Mapping[str, str], where: str) -> Example:
         weight=weight,
         traits=traits.of(row),
     )
+
+
+def distinct(folder: Path, found: Sequence[Example]) -> list[Example]:
+    """`found`, those of one file name known by their paths in `folder`. BadTable
+    where a picture is named twice."""
+    times = Counter(example.image.name for example in found)
+    named: dict[str, Example] = {}
+    for example in found:
+        if times[example.image.name] > 1:
+            path = Path(os.path.relpath(example.image, folder)).as_posix()
+            example = replace(example, known_as=path)
+        if example.name in named:
+            raise BadTable(f"{folder.name} names the picture {example.name} twice.")
+        named[example.name] = example
+    return list(named.values())
 
 
 def _weight(text: str) -> float | None:

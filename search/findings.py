@@ -112,7 +112,7 @@ def _hits(told: Sequence[Answers]) -> float:
 def _images(
     bench: Bench, side: str, told: Sequence[Answers], what: str = "logits"
 ) -> Cases:
-    known = {e.image.name: e for e in getattr(bench.parts, side)}
+    known = {e.name: e for e in getattr(bench.parts, side)}
     found = [known[name] for name in told[0].images[side]]
     return Cases(
         np.array([e.label for e in found]),
@@ -129,7 +129,7 @@ def _studies(
 
 def _grouped(bench: Bench, side: str, told: Sequence[Answers], images: Cases) -> Cases:
     """A study is as suspicious as its most suspicious image, fractured if one is."""
-    known = {e.image.name: e.study for e in getattr(bench.parts, side)}
+    known = {e.name: e.study for e in getattr(bench.parts, side)}
     studies = np.array([known[name] for name in told[0].images[side]])
     inside = [studies == study for study in np.unique(studies)]
     return Cases(

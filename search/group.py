@@ -13,6 +13,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from search.precision import replayable
+
 CPU = torch.device("cpu")
 
 
@@ -85,6 +87,7 @@ def member(rank: int, size: int, meeting: Path) -> Iterator[Group]:
         world_size=size,
     )
     try:
-        yield Group(rank, size, device)
+        with replayable(device):
+            yield Group(rank, size, device)
     finally:
         distributed.destroy_process_group()

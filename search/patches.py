@@ -24,7 +24,7 @@ from inference.unreadable import UnreadableFrame
 from search import aufroc, proposals
 from search.aufroc import OVERLAP, Image, Judged, overlap
 from search.example import Box, Example
-from search.once import once
+from search.once import arrays, once
 from search.proposals import Proposal
 from search.samples import Samples
 
@@ -124,9 +124,9 @@ def prepare(
     """
     found = known(found)
     path = cache / f"{_key(found, source, recipe, most)}.npz"
-    once(path, lambda partial: _write(partial, found, source, recipe, most))
-    with np.load(path) as kept:
-        told = {name: kept[name] for name in kept.files}
+    told = once(
+        path, lambda partial: _write(partial, found, source, recipe, most), arrays
+    )
     examples = tuple(found[i] for i in told["seen"])
     return _patches(examples, told), Counter(told["reasons"].tolist())
 

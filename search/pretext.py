@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from inference.networks import build
+from search.group import CPU
+from search.precision import halved
 from search.samples import Samples, batches
 from search.trainee import Plan, as_input
 
@@ -59,7 +61,7 @@ class Siamese(nn.Module):
         self.predicted = nn.Sequential(*_dense(WIDTH, NARROW), nn.Linear(NARROW, WIDTH))
 
     def forward(self, one: Tensor, two: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with halved(CPU):
             a, b = (self.projected(self.network.features(x)) for x in (one, two))
             guesses = self.predicted(a), self.predicted(b)
         pairs = zip(guesses, (b, a), strict=True)

@@ -69,9 +69,9 @@ def _detected(path: Path, found: Sequence[Example]) -> list[list[Proposal]]:
             f"{path.name}: no detections in COCO's form: {type(error).__name__} "
             f"({error})."
         ) from error
-    if not any(example.image.name in by_name for example in found):
+    if not any(example.name in by_name for example in found):
         raise ValueError(f"{path.name}: it names none of these images.")
-    return [by_name.get(example.image.name, []) for example in found]
+    return [by_name.get(example.name, []) for example in found]
 
 
 def _by_name(said: object) -> dict[str, list[Proposal]]:

@@ -26,8 +26,8 @@ def of_examples(found: Sequence[Example]) -> str:
 
 
 def _told(example: Example) -> dict[str, object]:
-    said = {name: value for name, value in vars(example).items() if name != "traits"}
-    return said | {"image": [example.image.name, file_digest(example.image)]}
+    said = {k: v for k, v in vars(example).items() if k not in ("traits", "known_as")}
+    return said | {"image": [example.name, file_digest(example.image)]}
 
 
 def key(*origins: object) -> str:

@@ -4,9 +4,6 @@ Three parts by patient: training, validation (chooses the epoch, the temperature
 the threshold) and test, which only the model that came out gets to see, once.
 """
 
-import os
-import platform
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +24,7 @@ from inference.preprocess import Recipe
 from inference.weights import kept
 from search import calibration, card, data, pointing, provenance
 from search.card import Judged
+from search.checkout import commit, machine
 from search.data import Example
 from search.evaluate import (
     Report,
@@ -104,7 +102,7 @@ def run(
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",), both=("training", "validation"))
     material, set_aside = prepared(parts, plan.recipe, work)
-    plan = replace(plan, recipe=measured(plan.recipe, material.everything))
+    plan = replace(plan, recipe=looks(plan.recipe, material.everything, start))
     taught = _teacher(teacher, plan.recipe) if teacher else None
     weights = starting(start, plan.recipe) if start else None
     sources = {"teacher": _identity(teacher), "start": _identity(start)}
@@ -165,6 +163,15 @@ def finished(
     }
     digest = artifact.save(out, spec, network.state_dict(), facts, known)
     return Verdict(out, digest, assess(judged, spec))
+
+
+def looks(recipe: Recipe, samples: Samples, start: Path | None) -> Recipe:
+    """`recipe` with the mean and standard deviation that the artifact `start` was
+    trained with, so that its pupil begins as it ended; else those of these views."""
+    if not start or start.suffix == ".npz":
+        return measured(recipe, samples)
+    known = artifact.load_spec(start).recipe
+    return replace(recipe, mean=known.mean, std=known.std)
 
 
 def measured(recipe: Recipe, samples: Samples) -> Recipe:
@@ -267,21 +274,3 @@ def _teacher(folder: Path, recipe: Recipe) -> Teacher:
         raise ValueError(f"{folder}: this teacher looks at other views: {found}")
     network = artifact.load_network(folder)
     return Teacher(network.to(memory_format=torch.channels_last), found)
-
-
-def machine() -> str:
-    """What trained: processor, cores, torch. No name: cards are shared."""
-    kind = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
-    return f"{kind}, {os.cpu_count()} cores, torch {torch.__version__}"
-
-
-def commit() -> str:
-    """The code's commit; empty outside a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip()

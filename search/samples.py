@@ -21,7 +21,7 @@ from inference.artifact import file_digest
 from inference.preprocess import Recipe
 from inference.unreadable import UnreadableFrame
 from search.data import Box, Example
-from search.once import once
+from search.once import arrays, once
 
 TURN = 12  # degrees
 SHIFT = 0.04  # of width and height
@@ -87,10 +87,9 @@ def prepare(
 ) -> tuple[Samples, Counter[str]]:
     """The views of `found`, and how many frames were set aside for which reason."""
     path = cache / f"{_key(found, recipe)}.npz"
-    once(path, lambda partial: _write(partial, found, recipe))
-    with np.load(path) as kept:
-        pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
-        reasons = Counter(kept["reasons"].tolist())
+    kept = once(path, lambda partial: _write(partial, found, recipe), arrays)
+    pixels, affines, owners = kept["pixels"], kept["affines"], kept["owners"]
+    reasons = Counter(kept["reasons"].tolist())
     boxes = [
         placed(found[i].boxes, affine, recipe)
         for i, affine in zip(owners, affines, strict=True)
@@ -193,13 +192,13 @@ def _hulls(corners: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def _labels(
     found: Sequence[Example], owners: np.ndarray, boxes: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """A view has its frame's label, but where boxes say that the fracture is on
-    another view of the same frame."""
-    marked = [bool(found[i].boxes) for i in owners]
+    """A view has its frame's label, but where another view of the same frame shows
+    what is marked, and this one does not."""
+    showing = {i for i, inside in zip(owners, boxes, strict=True) if len(inside)}
     return np.array(
         [
-            found[i].label if not known or len(inside) else 0
-            for i, known, inside in zip(owners, marked, boxes, strict=True)
+            found[i].label if len(inside) or i not in showing else 0
+            for i, inside in zip(owners, boxes, strict=True)
         ],
         np.int64,
     )

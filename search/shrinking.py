@@ -16,22 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
 from inference.blueprint import DEPTHS, EXPANSIONS, KERNELS
 from inference.preprocess import Recipe
+from search import checkpoint
+from search.checkpoint import CHECKPOINT
 from search.data import balanced
 from search.depthwise import Quick
+from search.group import CPU
+from search.precision import halved
 from search.samples import Batch, Samples, batches
 from search.spaces import SPACES
 from search.spaces.ofa import PLACES, STAGES, Architecture
 from search.supernet import Supernet
 from search.train import height
-from search.trainee import CHECKPOINT, as_input
+from search.trainee import as_input
 
 Told = Callable[[Sequence[dict[str, float]]], None]
 
@@ -104,8 +106,7 @@ def shrink(
     epoch, and one found there is taken up again."""
     folder.mkdir(parents=True, exist_ok=True)
     pupil = Pupil(plan)
-    if (folder / CHECKPOINT).exists():
-        pupil.resume(folder / CHECKPOINT)
+    pupil.resume(folder / CHECKPOINT)
     for epoch, phase, inside in _epochs(plan)[len(pupil.history) :]:
         if not inside:
             pupil.begin(phase)
@@ -150,7 +151,7 @@ class Pupil:
         self.optimizer.zero_grad()
         losses = []
         for architecture in architectures:
-            with torch.autocast("cpu", torch.bfloat16), Quick():
+            with halved(CPU), Quick():
                 logits = self.supernet(images, architecture)[:, 0].float()
             loss = binary_cross_entropy_with_logits(logits, wanted, counts)
             loss.backward()  # one at a time: their graphs together need memory
@@ -166,21 +167,19 @@ class Pupil:
         tensors = {f"supernet/{k}": v for k, v in self.supernet.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": v for k, v in state.items()}
-        notes = json.dumps({"plan": self.plan.to_json(), "history": self.history})
-        partial = folder / "checkpoint.part"
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(contiguous, partial, {"notes": notes})
-        partial.replace(folder / CHECKPOINT)
+        notes = {"plan": self.plan.to_json(), "history": self.history}
+        checkpoint.write(folder, tensors, notes)
 
     def resume(self, path: Path) -> None:
-        """Go on from `path`. ValueError if it belongs to another plan."""
-        with safe_open(path, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-        if notes["plan"] != self.plan.to_json():
-            raise ValueError(f"{path} is a checkpoint of another plan; remove it")
+        """Go on from the checkpoint `path`, or begin where there is no whole one.
+        ValueError if it belongs to another plan."""
+        found = checkpoint.read(path, self.plan.to_json())
+        if not found:
+            return
+        notes, tensors = found
         weights: dict[str, Tensor] = {}
         remembered: dict[int, dict[str, Tensor]] = {}
-        for name, value in load_file(path).items():
+        for name, value in tensors.items():
             owner, _, rest = name.partition("/")
             if owner == "supernet":
                 weights[rest] = value

@@ -1,8 +1,8 @@
 """What marked fractures teach a network's map, cell by cell, and how far it is from it.
 
-Every map has cells (N, 1, h, w); boxes: (k, 4) left, top, right, bottom in pixels of
-each view. origin: pixel at the middle of cell (0, 0), stride: pixels from one to the
-next; as networks tell them.
+Every map has cells (N, 1, h, w), marks (N, M, h, w) of M networks, whose mean counts;
+boxes: (k, 4) left, top, right, bottom in pixels of each view. origin: pixel at the
+middle of cell (0, 0), stride: pixels from one to the next; as networks tell them.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,6 +63,7 @@ def middles(
 def suspicion(marks: Tensor, cells: Tensor) -> Tensor:
     """How wrong `marks`, logits, are about each of `cells` by itself."""
     weight = torch.tensor(BOX_WEIGHT, device=cells.device)
+    cells = cells.expand_as(marks)
     return F.binary_cross_entropy_with_logits(marks.float(), cells, pos_weight=weight)
 
 
@@ -72,10 +73,10 @@ def distraction(marks: Tensor, cells: Tensor) -> Tensor:
     Cross-entropy, 0 for a view without any. `suspicion` asks of every cell whether it
     is one of a fracture; this one asks which of all cells it is, as a peak will.
     """
-    cells = cells.flatten(1)
-    shares = cells / cells.sum(1, keepdim=True).clamp(min=FAINT)
-    looked = torch.log_softmax(marks.float().flatten(1), 1)
-    return -(shares * looked).sum(1).mean()
+    cells = cells.flatten(2)
+    shares = cells / cells.sum(2, keepdim=True).clamp(min=FAINT)
+    looked = torch.log_softmax(marks.float().flatten(2), 2)
+    return -(shares * looked).sum(2).mean()
 
 
 def _places(shape: tuple[int, int], origin: float, stride: int) -> list[np.ndarray]:

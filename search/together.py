@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, multiprocessing
 
 from search import train
+from search.checkpoint import CHECKPOINT
 from search.group import Group, member
+from search.precision import replayable
 from search.train import Material, Tell
-from search.trainee import CHECKPOINT, Plan, Progress, Teacher, Trainee
+from search.trainee import Plan, Progress, Teacher, Trainee
 
 LISTEN = 0.2  # seconds until the members are looked after again
 
@@ -41,7 +43,8 @@ def fit(
     if members == 1:
         cuda = torch.cuda.is_available()
         alone = Group(device=torch.device("cuda" if cuda else "cpu"))
-        return train.fit(plan, material, folder, teacher, start, tell, alone)
+        with replayable(alone.device):
+            return train.fit(plan, material, folder, teacher, start, tell, alone)
     work = partial(train.fit, plan, material, folder, teacher, start)
     with TemporaryDirectory() as meeting:
         _run(work, members, Path(meeting) / "meeting", tell)

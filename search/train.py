@@ -7,6 +7,7 @@ goes on exactly as if it had never stopped.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import cos, isfinite, pi
@@ -19,12 +20,13 @@ from tqdm import tqdm
 
 from inference.preprocess import Recipe
 from search import memory
+from search.checkpoint import CHECKPOINT
 from search.data import balanced
 from search.evaluate import auroc
 from search.group import ALONE, CPU, Group
+from search.precision import halved
 from search.samples import Samples, batches
 from search.trainee import (
-    CHECKPOINT,
     Plan,
     Progress,
     Stage,
@@ -71,9 +73,8 @@ def fit(
     """
     memory.keep()
     folder.mkdir(parents=True, exist_ok=True)
-    trainee, progress = Trainee(plan, teacher, start, group), Progress()
-    if (folder / CHECKPOINT).exists():
-        progress = trainee.resume(folder / CHECKPOINT)
+    trainee = Trainee(plan, teacher, start, group)
+    progress = trainee.resume(folder / CHECKPOINT)
     first = 0
     for stage in plan.stages:
         begin = max(len(progress.history) - first, 0)
@@ -112,7 +113,7 @@ def predict(
     if not len(samples):
         raise ValueError("None of the radiographs to judge by could be read.")
     device = next((w.device for w in network.parameters()), CPU)
-    quick = torch.autocast(device.type, torch.bfloat16, enabled=not exact)
+    quick = nullcontext() if exact else halved(device)
     with torch.inference_mode(), quick:
         logits = []
         for i in range(0, len(samples), batch):

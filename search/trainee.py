@@ -1,6 +1,5 @@
 """One network in training: what it learns from a batch, and its checkpoint."""
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
@@ -9,21 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.networks import Arch
-from inference.networks.attention import Attention
 from inference.preprocess import Recipe
+from search import checkpoint
 from search.baselines import build
 from search.depthwise import Quick
 from search.group import ALONE, Group
+from search.pair import Pair
+from search.precision import halved
 from search.samples import Batch
 from search.targets import distraction, middles, suspicion, targets
 
-CHECKPOINT = "checkpoint.safetensors"
 OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
@@ -91,7 +89,7 @@ class Teacher:
     def opinion(self, images: np.ndarray) -> Tensor:
         """How likely each of images (N, 1, H, W) in [0, 1] is fractured, (N,)."""
         device = next(self.network.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
+        with halved(device):
             logits = self.network(as_input(images, self.recipe).to(device))
         return logits[:, 0].float().sigmoid()
 
@@ -125,7 +123,7 @@ class Trainee:
         nn.init.constant_(self.box_head.bias, -3.0)  # few cells hold a fracture
         self.average = deepcopy(self.network).eval()
         self.look = self.learning = Pair([self.network, self.box_head])
-        self.attention = self.learning.attention
+        self.attentions = self.learning.attentions
         self.optimizer = OPTIMIZERS[plan.optimizer](
             self.learning.parameters(), weight_decay=plan.decay
         )
@@ -137,10 +135,10 @@ class Trainee:
         self.network.features.requires_grad_(not stage.frozen)
         if stage.frozen:
             self.network.features.eval()
-        if self.attention:
-            self.attention.requires_grad_(True)
+        for attention in self.attentions:
+            attention.requires_grad_(True)
         # Made anew: it must know which parameters learn.
-        self.look = self.group.joined(self.learning, partly=bool(self.attention))
+        self.look = self.group.joined(self.learning, partly=bool(self.attentions))
 
     def learn(self, batch: Batch, rate: float) -> float:
         """One step of the optimiser. -> classification loss."""
@@ -157,7 +155,7 @@ class Trainee:
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         device = self.group.device
         images = as_input(batch.images, self.plan.recipe).to(device)
-        with torch.autocast(device.type, torch.bfloat16), Quick():
+        with halved(device), Quick():
             logits, marks = self.look(images)
         labels = torch.from_numpy(batch.labels).to(device)
         if self.teacher:
@@ -202,18 +200,15 @@ class Trainee:
             tensors |= _under(f"optimizer.{index}", state)
         notes = {"steps": self.steps, "plan": self.plan.to_json()}
         notes |= {"history": progress.history, "seconds": progress.seconds}
-        partial = folder / "checkpoint.part"
-        contiguous = {k: v.contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, {"notes": json.dumps(notes)})
-        partial.replace(folder / CHECKPOINT)
+        checkpoint.write(folder, tensors, notes)
 
     def resume(self, path: Path) -> "Progress":
-        """Go on from `path`. ValueError if it belongs to another plan."""
-        with safe_open(path, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-        if notes["plan"] != json.loads(json.dumps(self.plan.to_json())):
-            raise ValueError(f"{path} is a checkpoint of another plan; remove it")
-        tensors = load_file(path)
+        """Go on from the checkpoint `path`, or begin where there is no whole one.
+        ValueError if it belongs to another plan."""
+        found = checkpoint.read(path, self.plan.to_json())
+        if not found:
+            return Progress()
+        notes, tensors = found
         self.learning.load_state_dict(_below("learning", tensors))
         self.average.load_state_dict(_below("average", tensors))
         state = self.optimizer.state_dict()
@@ -250,25 +245,6 @@ class Progress:
 
     def _scores(self) -> list[float]:
         return [e["study_auroc"] for e in self.history if e["eligible"]]
-
-
-class Pair(nn.ModuleList):
-    """A network and the box head on its features, as one: what learns."""
-
-    @property
-    def attention(self) -> Attention | None:
-        last = list(self[0].features)[-1]
-        return last if isinstance(last, Attention) else None
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """-> logits (N,), and the map of suspected fractures on their cells."""
-        network, box_head = self
-        if not self.attention:
-            features = network.features(images)
-            return network.head(features)[:, 0], box_head(features)
-        features = network.features[:-1](images)
-        marks = self.attention.marks(features)
-        return network.head(self.attention.weighted(features, marks))[:, 0], marks
 
 
 def as_input(pixels: np.ndarray, recipe: Recipe) -> Tensor:

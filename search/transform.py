@@ -10,6 +10,7 @@ import cv2
 from pydicom import Dataset
 
 from inference import anatomy, dicom, picture
+from inference.artifact import file_digest
 from inference.unreadable import UnreadableFrame
 from search.dataset import STUDIES, write_rows, write_text
 from search.deidentify import OLDEST, Pseudonyms, described, identity, patient_id
@@ -19,6 +20,7 @@ from search.table import SAID, Table
 Row = dict[str, str]
 
 PARTIAL = ".partial"
+SEEN = ".seen"  # beside the studies: a copy of the same source makes the same data
 # Half the time of zlib's own search, and smaller: radiographs repeat by neighbours.
 COMPRESSION = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 EVERYTHING = "all"  # the scope of a data set that takes any part of the body
@@ -71,7 +73,7 @@ def make(rules: Rules, study: Study) -> Made:
     """
     if (made := standing(rules, study)) is not None:
         return made
-    name = rules.study(study)
+    name, seen = rules.study(study), [_times(rules, study), _contents(rules, study)]
     partial, final = rules.out / PARTIAL / name, rules.out / STUDIES / name
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -93,6 +95,8 @@ def make(rules: Rules, study: Study) -> Made:
     }
     write_text(partial / "study.json", json.dumps(told, indent=1))
     shutil.rmtree(final, ignore_errors=True)
+    (rules.out / SEEN).mkdir(exist_ok=True)
+    write_text(rules.out / SEEN / name, json.dumps(seen))
     final.parent.mkdir(exist_ok=True)
     partial.rename(final)
     return Made(name, len(rows), tuple(dropped), tuple(told["lines"]))
@@ -103,7 +107,7 @@ def standing(rules: Rules, study: Study) -> Made | None:
     name = rules.study(study)
     try:
         told = json.loads((rules.out / STUDIES / name / "study.json").read_text())
-        if told["sources"] != _fingerprint(rules, study):
+        if told["sources"] != _fingerprint(rules, study) or _changed(rules, study):
             return None
         files = {rules.names.of("file", file): file for file in study.files}
         dropped = tuple((files[file], code) for file, code in told["dropped"])
@@ -116,6 +120,26 @@ def _fingerprint(rules: Rules, study: Study) -> str:
     """Names and sizes, salted: a path may hold a name."""
     sizes = [(file, (rules.source / file).stat().st_size) for file in study.files]
     return rules.names.of("sources", json.dumps(sizes))
+
+
+def _changed(rules: Rules, study: Study) -> bool:
+    """Whether files of the same sizes are others now: they are read only where their
+    times differ. Data sets from before that was kept are taken at their word."""
+    kept = rules.out / SEEN / rules.study(study)
+    if not kept.exists():
+        return False
+    times, contents = json.loads(kept.read_text())
+    return times != _times(rules, study) and contents != _contents(rules, study)
+
+
+def _times(rules: Rules, study: Study) -> str:
+    times = [(rules.source / file).stat().st_mtime_ns for file in study.files]
+    return rules.names.of("times", json.dumps(times))
+
+
+def _contents(rules: Rules, study: Study) -> str:
+    digests = [file_digest(rules.source / file) for file in study.files]
+    return rules.names.of("contents", json.dumps(digests))
 
 
 def _image(

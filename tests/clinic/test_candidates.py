@@ -29,8 +29,8 @@ from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
 from search import candidate, closeup, data, patches
 from search import train as train_module
+from search.checkpoint import CHECKPOINT
 from search.parts import Parts
-from search.trainee import CHECKPOINT
 from tests.clinic.judged import PARENT, save_parent, take_in
 from tests.clinic.searched import begin, boxes_of, draw
 from tests.search import sides

@@ -14,6 +14,8 @@ from clinic.models import AuditEvent, Job, Review
 from clinic.pacs import PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
+from inference.artifact import Spec
+from inference.networks import Arch, build
 from inference.phantom import phantom
 from search import train as train_module
 from tests.clinic.judged import PARENT, people, save_parent, take_in
@@ -146,6 +148,24 @@ def test_what_goes_on_from_an_artifact_keeps_its_architecture(settings):
     plan = training.plan(network="rx-lite", epochs=[3], rate=1e-4, start=folder)
     assert plan.arch == artifact.load_spec(folder).arch
     assert [(stage.epochs, stage.rate) for stage in plan.stages] == [(3, 1e-4)]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"boxes": 2.5, "focus": 1.5, "batch": 6, "ema": 0.9}, (2.5, 1.5, 6, 0.9)),
+        ({"seed": 3}, (3.0, 2.0, 16, 0.98)),  # as SqueezeNets usually learn
+    ],
+)
+def test_a_committee_learns_on_with_the_weights_of_its_parents_loss(
+    tmp_path, told, kept
+):
+    arch = Arch("committee", (("attention", 0.5), ("members", 2)))
+    spec = Spec("board", arch, PARENT.recipe, "alo", threshold=0.5)
+    artifact.save(tmp_path, spec, build(arch).state_dict(), {"plan": told})
+    plan = training.fine_tuning(tmp_path, epochs=4, rate=1e-4, seed=7)
+    assert (plan.boxes, plan.focus, plan.batch, plan.ema) == kept
+    assert (plan.arch, plan.seed, plan.patience) == (arch, 7, 4)
 
 
 # --- Jobs ------------------------------------------------------------------------

@@ -51,6 +51,24 @@ def test_it_tells_what_the_data_are_and_who_each_side_is(tmp_path):
         assert told[side]["attributes"]["view"]["missing"] == len(found)
 
 
+def test_pictures_of_one_file_name_are_not_taken_for_one_another(tmp_path):
+    rows = [
+        f"{'ab'[i % 2]}/{i // 2}.png,{i % 2},s{i},p{i},{'FM'[i % 2]}" for i in range(40)
+    ]
+    table = "\n".join(["image,label,study,patient,sex", *rows])
+    (tmp_path / "examples.csv").write_text(table)
+    for i in range(40):
+        path = tmp_path / "ab"[i % 2] / f"{i // 2}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes([i]))
+    sides = Parts.of(examples(tmp_path))
+    told = origin("x", tmp_path, sides)["parts"]["training"]["attributes"]
+    assert told["sex"]["known"] == len(sides.training)
+    everybody = [*sides.training, *sides.validation, *sides.test]
+    found = Judged(everybody, np.zeros(len(everybody)))
+    assert len({case["id"] for case in holdout(found, SPEC)["cases"]}) == 40
+
+
 def test_the_holdout_names_every_case_with_its_probability(tmp_path):
     first = holdout(judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0]), SPEC)["cases"][1]
     assert first.pop("probability") == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)

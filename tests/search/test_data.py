@@ -19,6 +19,7 @@ from search.data import (
     split,
     without_contradictions,
 )
+from search.table import BadTable
 
 EXAMPLES = st.lists(
     st.builds(
@@ -174,6 +175,28 @@ def test_a_table_may_say_how_much_a_label_counts(tmp_path):
     lines = "image,label,study,patient,weight\na.png,1,s,p,0.5\nb.png,1,s,p,\n"
     (tmp_path / "examples.csv").write_text(lines)
     assert [example.weight for example in examples(tmp_path)] == [0.5, 1.0]
+
+
+def named(folder, *images):
+    rows = [f"{image},0,s{i},p{i}" for i, image in enumerate(images)]
+    table = "\n".join(["image,label,study,patient", *rows])
+    (folder / "examples.csv").write_text(table)
+    return [example.name for example in examples(folder)]
+
+
+def test_pictures_of_one_file_name_are_known_by_their_paths(tmp_path):
+    assert named(tmp_path, "a/1.png", "b/1.png", "b/2.png", "1.png") == [
+        "a/1.png",
+        "b/1.png",
+        "2.png",
+        "1.png",
+    ]
+
+
+@pytest.mark.parametrize("again", ["a/1.png", "b/../a/1.png"])
+def test_a_picture_that_is_named_twice_is_refused_in_words(tmp_path, again):
+    with pytest.raises(BadTable, match=r"names the picture a/1\.png twice"):
+        named(tmp_path, "a/1.png", again)
 
 
 def test_what_is_read_of_a_folder_is_told_file_by_file(tmp_path):

@@ -161,6 +161,11 @@ def same_weights(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+def nearly_same_weights(one, other):
+    one, other = (artifact.load_network(f).state_dict() for f in (one, other))
+    return all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
 @pytest.mark.parametrize("change", [inverted, unmarked, lighter])
 def test_other_labels_boxes_or_weights_make_another_training(trained, tmp_path, change):
     room, images, _ = trained
@@ -182,6 +187,20 @@ def test_another_teacher_or_start_makes_another_training(trained, tmp_path):
             out = tmp_path / f"{how}-{source.name}"
             run("heir", plan, images, out, room / "work", **{how: source})
         assert not same_weights(tmp_path / f"{how}-tiny", tmp_path / f"{how}-other")
+
+
+def test_what_goes_on_from_an_artifact_begins_as_it(trained, tmp_path):
+    """Also on darker views: at a rate of nothing it is the same."""
+    room, *_ = trained
+    images = folder_of_phantoms(tmp_path / "dark", 40)
+    for path in images.glob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) // 3)
+    spec = artifact.load_spec(room / "tiny")
+    plan = replace(PLAN, arch=spec.arch, stages=(Stage(1, 1.0, True, 1e-12),))
+    run("heir", plan, images, tmp_path / "heir", tmp_path, start=room / "tiny")
+    heir = artifact.load_spec(tmp_path / "heir")
+    assert (heir.recipe.mean, heir.recipe.std) == (spec.recipe.mean, spec.recipe.std)
+    assert nearly_same_weights(room / "tiny", tmp_path / "heir")
 
 
 def test_whom_a_start_or_a_teacher_has_met_is_met(trained, tmp_path):

@@ -1,6 +1,7 @@
 """Examples become views, and views become augmented batches."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from inference import picture
 from inference.phantom import phantom
 from inference.preprocess import Recipe, views
 from search.data import Example
-from search.samples import Samples, augmented, batches, prepare
+from search.samples import Samples, _jitter, augmented, batches, prepare
 
 RECIPE = Recipe(width=86, height=128, polarity="none", split=False, align=False)
 
@@ -93,6 +94,14 @@ def test_only_the_view_that_shows_the_fracture_is_labelled_fractured(tmp_path):
     assert set(samples.labels[~first]) == {1}
 
 
+def test_a_fracture_that_no_view_shows_is_one_all_the_same(found, tmp_path):
+    """Marked where the view was cropped, or not on the picture at all."""
+    away = replace(found[0], boxes=((-900.0, -900.0, 20.0, 20.0),))
+    samples, _ = prepare([away, *found[1:]], RECIPE, tmp_path / "cache")
+    assert samples.labels.tolist() == [1, 0]
+    assert not any(map(len, samples.boxes))
+
+
 def blob(x=40, y=80, side=6):
     """A black view with one white square, and the box around it."""
     pixels = np.zeros((128, 86), np.uint8)
@@ -119,6 +128,18 @@ def test_augmentation_turns_flips_and_lights():
     assert 8 < sum(sides) < 32
     assert len({round(float(image.max()), 3) for image, _ in moved}) > 10
     assert all(image.min() >= 0 and image.max() <= 1 for image, _ in moved)
+
+
+def test_augmentation_crops_by_a_few_hundredths_everywhere():
+    """How large views become, and where their middle goes, mirrored or not."""
+    rng = np.random.default_rng(0)
+    affines = np.array([_jitter(86, 128, rng) for _ in range(400)])
+    zooms = np.sqrt(np.abs(np.linalg.det(affines[:, :, :2])))
+    assert 0.949 < zooms.min() < 0.96 and 1.11 < zooms.max() < 1.121
+    moved = affines @ [43, 64, 1] - [42.5, 64]
+    for way, side in enumerate((86, 128)):
+        far = np.abs(moved[:, way])
+        assert 0.035 * side < far.max() < 0.04 * side + 0.6
 
 
 def test_smaller_views_keep_their_boxes_in_place():

@@ -83,3 +83,10 @@ class TestDistraction:
         one, other = (distraction(marks + shift, self.CELLS) for shift in (0, 5))
         assert one.item() == pytest.approx(other.item(), abs=1e-5)
         assert suspicion(marks + 5, self.CELLS) != suspicion(marks, self.CELLS)
+
+    def test_of_several_networks_the_mean_counts(self):
+        marks = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+        for wrong in suspicion, distraction:
+            each = [wrong(marks[:, i : i + 1], self.CELLS) for i in range(3)]
+            mean = torch.stack(each).mean().item()
+            assert wrong(marks, self.CELLS).item() == pytest.approx(mean)

@@ -8,7 +8,8 @@ import torch
 
 from inference.networks import Arch
 from search import together, train
-from search.trainee import CHECKPOINT, Plan, Stage, Trainee
+from search.checkpoint import CHECKPOINT
+from search.trainee import Plan, Stage, Trainee
 from tests.search import test_train
 
 # Without batch norms, which see half a batch each, and without what is dropped anew.

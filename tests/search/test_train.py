@@ -1,6 +1,7 @@
 """A training in stages: resumable, replayable, guided by marked fractures."""
 
 from dataclasses import replace
+from math import cos, pi
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import torch
 from inference.networks import Arch
 from inference.preprocess import Recipe
 from search import train
+from search.checkpoint import CHECKPOINT
 from search.samples import Samples, batches
 from search.train import Material, fit
-from search.trainee import CHECKPOINT, Plan, Progress, Stage, Trainee
+from search.trainee import Plan, Progress, Stage, Trainee
 
 TINY = Arch(
     "rx",
@@ -102,6 +104,25 @@ def test_a_checkpoint_of_another_plan_is_refused(material, tmp_path):
     fit(PLAN, material, tmp_path)
     with pytest.raises(ValueError, match="another plan"):
         fit(replace(PLAN, batch=4), material, tmp_path)
+
+
+def test_the_rate_climbs_to_its_peak_and_falls_along_a_cosine(
+    material, tmp_path, monkeypatch
+):
+    """Two epochs of four steps, the first sixth of which climbs."""
+    learn, rates = Trainee.learn, []
+
+    def watched(self, batch, rate):
+        rates.append(rate)
+        return learn(self, batch, rate)
+
+    monkeypatch.setattr(Trainee, "learn", watched)
+    fit(replace(PLAN, stages=(Stage(2, 1.0, True, 1e-3),)), material, tmp_path)
+    falling = [(step / 8 - 0.15) / 0.85 for step in range(2, 8)]
+    expected = [0.04, 0.04 + 0.96 * 0.125 / 0.15]
+    expected += [(1 + cos(pi * done)) / 2 for done in falling]
+    assert rates == pytest.approx([1e-3 * share for share in expected])
+    assert train.height(0.15) == 1.0
 
 
 def test_only_the_last_stage_is_eligible(material, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from inference.networks import Arch, build
 from inference.preprocess import Recipe
 from search.samples import Batch
-from search.trainee import Plan, Stage, Teacher, Trainee
+from search.trainee import Plan, Stage, Teacher, Trainee, as_input
 
 TINY = Arch("rx", (("grid", (2, 1)), ("hidden", (8,)), ("widths", (4, 8, 8, 16))))
 PLAN = Plan(TINY, (Stage(1, 1.0, True, 1e-3),), Recipe(width=64, height=96))
@@ -122,6 +122,37 @@ def test_boxes_teach_attention_where_to_look_also_while_the_features_rest():
     assert moved == {*attention, *(name for name in before if "head" in name)}
 
 
+def test_the_average_follows_fast_while_it_knows_little_then_as_the_plan_says():
+    trainee = Trainee(replace(PLAN, ema=0.4))
+    last = trainee.network.head[-1].weight
+    expected = last.detach().clone()
+    for step in range(1, 13):
+        trainee.learn(broken(), 1e-3)
+        kept = min(0.4, step / (9 + step))
+        expected = kept * expected + (1 - kept) * last.detach()
+        assert torch.allclose(trainee.average.head[-1].weight, expected, atol=1e-6)
+    assert not torch.allclose(expected, last, atol=1e-4)
+
+
+def test_no_batch_pulls_harder_than_the_others():
+    """However loud its boxes are."""
+    trainee = Trainee(replace(PLAN, boxes=1e5))
+    box = np.array([[10, 10, 40, 40]], np.float32)
+    trainee.learn(replace(broken(), boxes=[box] * 4), 1e-3)
+    pulled = [p.grad for p in trainee.learning.parameters() if p.grad is not None]
+    assert torch.nn.utils.get_total_norm(pulled).item() == pytest.approx(5, rel=1e-3)
+
+
+def test_views_and_weights_lie_as_trains_fastest():
+    views = as_input(broken().images, PLAN.recipe)
+    assert views.stride() == (96 * 64, 1, 64, 1)
+    kernels = [w for w in Trainee(PLAN).network.parameters() if w.dim() == 4]
+    wide = [w for w in kernels if w.shape[1] > 1 and w.shape[-1] > 1]
+    assert wide
+    for kernel in wide:
+        assert kernel.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_focus_draws_attention_to_the_middle_of_a_box():
     """Learning the same views over and over, the more the longer."""
     arch = Arch("squeezenet", (("attention", 0.5), ("stride", 8)))
@@ -146,9 +177,9 @@ def test_a_label_does_not_teach_attention():
     trainee = Trainee(plan)
     trainee.begin(PLAN.stages[0])
     trainee.optimizer.param_groups[0]["weight_decay"] = 0.0
-    before = trainee.attention.marks.bias.detach().clone()
+    before = trainee.attentions[0].marks.bias.detach().clone()
     trainee.learn(broken(), 1e-3)
-    assert torch.equal(trainee.attention.marks.bias.detach(), before)
+    assert torch.equal(trainee.attentions[0].marks.bias.detach(), before)
 
 
 def test_what_the_network_holds_likely_outweighs_a_label_as_the_plan_says():

@@ -1,6 +1,7 @@
 """One study becomes pictures and a table, or the reason why not."""
 
 import inspect
+import os
 import re
 import shutil
 
@@ -146,6 +147,45 @@ def test_a_study_is_made_once_and_again_when_its_files_change(rules, monkeypatch
     save(radiograph("p", 1, StudyDescription="longer than before"), rules.source / "a")
     assert transform.standing(rules, study) is None
     assert make(rules, study).images == 1
+
+
+def test_a_file_that_changed_and_not_its_size_is_noticed(rules):
+    rules = rules()
+    study, path = Study("uid/x", ("a",)), rules.source / "a"
+    save(radiograph("p", 1, StudyDescription="before"), path)
+    first = make(rules, study)
+    whole, before = path.read_bytes(), content(rules.out)
+    later = path.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))  # touched, no more
+    assert transform.standing(rules, study) == first
+    path.write_bytes(whole.replace(b"before", b"beyond"))
+    os.utime(path, ns=(later + 1, later + 1))
+    assert transform.standing(rules, study) is None
+    path.write_bytes(whole)
+    assert make(rules, study) == first
+    assert content(rules.out) == before
+
+
+def test_where_no_times_were_kept_sizes_tell(rules):
+    rules = rules()
+    study = Study("uid/x", ("a",))
+    save(radiograph("p", 1), rules.source / "a")
+    first = make(rules, study)
+    shutil.rmtree(rules.out / transform.SEEN)
+    os.utime(rules.source / "a", ns=(0, 0))
+    assert transform.standing(rules, study) == first
+
+
+def test_the_same_files_of_another_time_make_the_same_data(rules):
+    rules = rules()
+    study = Study("uid/x", ("a",))
+    save(radiograph("p", 1), rules.source / "a")
+    make(rules, study)
+    before = content(rules.out / dataset.STUDIES)
+    shutil.rmtree(rules.out / dataset.STUDIES)
+    os.utime(rules.source / "a", ns=(0, 0))
+    make(rules, study)
+    assert content(rules.out / dataset.STUDIES) == before
 
 
 def test_a_file_that_cannot_be_fetched_leaves_no_study(rules):
