@@ -1,5 +1,6 @@
 """Searches for scripts: priced, started, told, paused, resumed, cancelled, as JSON."""
 
+import json
 from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
@@ -9,13 +10,14 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from clinic import jobs, progress, search_form
+from clinic import jobs, progress, search_form, standings
 from clinic import search as searches
 from clinic.models import Job
 from clinic.permissions import ADMINISTRATOR, for_scripts, roles
 from clinic.search_serializers import (
     EstimateSerializer,
     LogSerializer,
+    ReportSerializer,
     SearchDetailSerializer,
     SearchListSerializer,
     SearchRequestSerializer,
@@ -87,6 +89,26 @@ def log(request: Request, pk: int) -> Response:
     """What befell it and its trials, and what its worker said: the last lines."""
     job = get_object_or_404(OF_SEARCH, pk=pk)
     return Response({"lines": progress.log(job).splitlines()})
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(responses={200: ReportSerializer, REFUSED: RefusalSerializer})
+@api_view(["GET"])
+def report(request: Request, pk: int) -> Response:
+    """What came of it: its best candidate, and its model against the one in service."""
+    job = get_object_or_404(OF_SEARCH, pk=pk)
+    best = searches.best(job.trials.order_by("number"))
+    if best is None:
+        detail = f"Search {pk} has judged no candidate yet."
+        return Response({"detail": [detail]}, status=REFUSED)
+    config = standings.net_config(job, best)
+    told = {
+        "best": best,
+        "config": json.loads(config) if config else None,
+        "words": standings.report(job) if job.candidate else "",
+    }
+    return Response(ReportSerializer(told).data)
 
 
 @roles(ADMINISTRATOR)

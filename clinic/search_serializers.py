@@ -130,5 +130,15 @@ class EstimateSerializer(serializers.Serializer):
     fits = serializers.IntegerField()
 
 
+class ReportSerializer(serializers.Serializer):
+    """best: the best candidate so far; config: its architecture as Once-For-All
+    publishes them, null for one of another space. words: its model against the one in
+    service, in Markdown; "" while there is none."""
+
+    best = TrialSerializer()
+    config = serializers.JSONField(allow_null=True)
+    words = serializers.CharField(allow_blank=True)
+
+
 class LogSerializer(serializers.Serializer):
     lines = serializers.ListField(child=serializers.CharField())

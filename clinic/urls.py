@@ -62,6 +62,7 @@ urlpatterns = [
     path("api/searches/estimate/", search_api.estimate, name="api-search-estimate"),
     path("api/searches/<int:pk>/", search_api.search, name="api-search"),
     path("api/searches/<int:pk>/log/", search_api.log, name="api-search-log"),
+    path("api/searches/<int:pk>/report/", search_api.report, name="api-search-report"),
     path("api/searches/<int:pk>/pause/", search_api.pause, name="api-search-pause"),
     path("api/searches/<int:pk>/resume/", search_api.resume, name="api-search-resume"),
     path("api/searches/<int:pk>/cancel/", search_api.cancel, name="api-search-cancel"),

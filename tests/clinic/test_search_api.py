@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
@@ -74,6 +75,31 @@ def test_its_log_is_told_line_by_line(steward, job):
     assert any(line.endswith("trial 0 done: [0.75]") for line in lines)
 
 
+def test_its_report_tells_the_best_candidate_as_it_is_published_too(steward, job):
+    address = f"/api/searches/{job.pk}/report/"
+    refused = steward.get(address)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == [f"Search {job.pk} has judged no candidate yet."]
+    for number, score in ((0, 0.7), (1, 0.8)):
+        held = trials.claim(pk=job.trials.get(number=number).pk)
+        trials.finish(trial=held, outcome=Outcome([score]))
+    told = steward.get(address).json()
+    assert told["best"]["number"] == 1
+    assert told["config"]["name"] == "MobileNetV3"
+    assert told["words"] == ""
+
+
+def test_its_report_holds_its_model_against_the_one_in_service(
+    steward, job, monkeypatch
+):
+    held = trials.claim(pk=job.trials.first().pk)
+    trials.finish(trial=held, outcome=Outcome([0.7]))
+    Job.objects.update(candidate=job.parent, state="done", ended=timezone.now())
+    monkeypatch.setattr("clinic.standings.report", lambda job: f"table {job.pk}")
+    told = steward.get(f"/api/searches/{job.pk}/report/").json()
+    assert told["words"] == f"table {job.pk}"
+
+
 def test_a_refusal_is_a_sentence(steward, job):
     Job.objects.update(state="cancelled")
     answer = steward.post(f"/api/searches/{job.pk}/pause/")
@@ -135,12 +161,14 @@ def test_the_schema_knows_every_address_below_api(schema):
         "/api/searches/{id}/cancel/",
         "/api/searches/{id}/log/",
         "/api/searches/{id}/pause/",
+        "/api/searches/{id}/report/",
         "/api/searches/{id}/resume/",
         "/api/studies/{id}/",
     }
 
 
-PATHS = ["searches/", "searches/{}/", "searches/{}/log/", "models/", "models/{}/"]
+PATHS = ["searches/", "searches/{}/", "models/", "models/{}/"]
+PATHS += ["searches/{}/log/", "searches/{}/report/"]
 
 
 @pytest.mark.parametrize("path", PATHS)
