@@ -23,6 +23,7 @@ SQUEEZE = replace(
     stages=TUNED,
     recipe=SMALL,
     boxes=1.0,
+    focus=0.0,
     patience=0,
 )
 LOOKING = replace(

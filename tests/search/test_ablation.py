@@ -112,6 +112,14 @@ def test_a_mean_over_seeds_and_its_interval():
     assert better.less(cases).value == 0.5
 
 
+@pytest.mark.parametrize("name", [n for n, row in ROWS.items() if row.against])
+def test_a_row_is_trained_otherwise_than_the_row_it_is_held_against(name):
+    def trained(row):
+        return replace(row, words="", against="", pointed=False)
+
+    assert trained(ROWS[name]) != trained(ROWS[ROWS[name].against])
+
+
 def test_every_row_begins_with_what_is_there_and_is_held_against_a_row():
     for row in ROWS.values():
         assert row.against in {"", *ROWS}
