@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import cv2
 import numpy as np
@@ -240,20 +241,34 @@ def test_a_bell_for_a_finished_job_changes_nothing(job, pacs):
     assert Job.objects.values().get() == before
 
 
-def test_a_holdout_patient_never_trains_even_past_the_verbs(job, pacs, administrator):
-    """Whatever a row claims: here every review, those of the holdout twice."""
-    every = Review.objects.order_by("prediction__study__patient_id")
-    held = [r for r in every if patient(r.prediction.study.patient_id) in held_out()]
-    pairs = [[review.pk, 1.0] for review in [*held, *every]]
+def forge(job, pacs, administrator, reviews):
+    """A row in place of `job` that claims these reviews, past the verbs."""
     forged = Job.objects.create(
         parent=job.parent,
         parameters={"epochs": 1, "rate": 1e-4},
-        verdicts={"chosen": pairs},
+        verdicts={"chosen": [[review.pk, 1.0] for review in reviews]},
         by=administrator,
     )
     Job.objects.filter(pk=job.pk).delete()
     training.work(job_id=forged.pk, pacs=pacs)
     forged.refresh_from_db()
+    return forged
+
+
+def test_a_review_that_a_row_claims_twice_is_refused_in_words(job, pacs, administrator):
+    forged = forge(job, pacs, administrator, [*Review.objects.all()] * 2)
+    assert forged.state == "failed"
+    assert re.search(r"names the picture .+ twice\.$", forged.reason)
+
+
+def test_a_holdout_patient_never_trains_even_past_the_verbs(job, pacs, administrator):
+    """Whatever a row claims: here every review, those of the holdout first."""
+    every = Review.objects.order_by("prediction__study__patient_id")
+
+    def is_held(review):
+        return patient(review.prediction.study.patient_id) in held_out()
+
+    forged = forge(job, pacs, administrator, sorted(every, key=is_held, reverse=True))
     assert forged.state == "done"
     parts = forged.candidate.card["parts"]
     assert set(parts["test"]["patients"]) == held_out()
