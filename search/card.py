@@ -151,8 +151,7 @@ def by_study(judged: Judged, spec: Spec) -> Report:
 
 
 def _hits(example: Example, hit_by: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    name = example.image.name
-    return {"hits": hit_by[name]} if name in hit_by else {}
+    return {"hits": hit_by[example.name]} if example.name in hit_by else {}
 
 
 def _subgroups(example: Example) -> dict[str, str]:

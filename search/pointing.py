@@ -135,7 +135,7 @@ def card(network: nn.Module, spec: Spec, found: Sequence[Example]) -> dict[str, 
     facts = {"images": len(found), "composite": spec.composite, "finger": FINGER}
     facts |= {name: _shares(row) for name, row in rows.items()}
     facts["hit_by"] = {
-        example.image.name: [name for name, row in rows.items() if row[i, 0]]
+        example.name: [name for name, row in rows.items() if row[i, 0]]
         for i, example in enumerate(found)
     }
     facts["chance"] = chance(found)

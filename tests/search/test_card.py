@@ -1,5 +1,7 @@
 """A card tells what was measured, case by case."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,15 @@ def test_a_case_tells_its_hits_where_a_fracture_is_marked(tmp_path):
     cases = holdout(found, SPEC, told)["cases"]
     assert [case.get("hits") for case in cases] == [None, ["lrp"], []]
     assert holdout(found, SPEC, told)["digest"] == holdout(found, SPEC)["digest"]
+
+
+def test_hits_are_of_the_picture_and_not_of_another_of_its_name(tmp_path):
+    found = judged(tmp_path, [1, 1], [2.0, -2.0])
+    pairs = zip(found.examples, ("a/1.png", "b/1.png"), strict=True)
+    named = [replace(example, known_as=path) for example, path in pairs]
+    told = {"a/1.png": ["lrp"], "b/1.png": []}
+    cases = holdout(Judged(named, found.logits), SPEC, told)["cases"]
+    assert {case["id"]: case["hits"] for case in cases} == told
 
 
 def test_the_digest_is_of_who_and_what_is_true_not_of_what_a_model_says(tmp_path):
