@@ -22,8 +22,14 @@ from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from clinic import registry, review
-from clinic.api_schema import Decision, ModelAnswer, ModelList, StudyAnswer
+from clinic import measuring, registry, review
+from clinic.api_schema import (
+    Decision,
+    Measurement,
+    ModelAnswer,
+    ModelList,
+    StudyAnswer,
+)
 from clinic.deflated import CHUNK, viewable
 from clinic.models import Instance, ModelVersion, Overlay, Study
 from clinic.pacs import GoneFromPacs, PacsUnavailable, open_pacs
@@ -164,6 +170,21 @@ def shadow(request: Request, pk: int) -> HttpResponse:
 def retire(request: Request, pk: int) -> HttpResponse:
     """Take a candidate, or the shadow, out of the running."""
     return _decided(request, pk, registry.retire)
+
+
+@roles(ADMINISTRATOR)
+@for_scripts
+@extend_schema(request=None, responses={201: Measurement, REFUSED: RefusalSerializer})
+@api_view(["POST"])
+def measure(request: Request, pk: int) -> HttpResponse:
+    """Have it, and the model in service, measured on the same held-out studies: how
+    that went, the model tells by its blockers."""
+    version = get_object_or_404(ModelVersion, pk=pk)
+    try:
+        job = measuring.start(version=version, by=request.user)
+    except ValidationError as error:
+        return JsonResponse({"detail": error.messages}, status=REFUSED)
+    return JsonResponse({"job": job.pk}, status=201)
 
 
 def _decided(

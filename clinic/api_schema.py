@@ -55,5 +55,9 @@ class ModelAnswer(ModelVersionSerializer):
         fields = (*ModelVersionSerializer.Meta.fields, "card", "blockers")
 
 
+class Measurement(serializers.Serializer):
+    job = serializers.IntegerField()
+
+
 class Decision(serializers.Serializer):
     reason = serializers.CharField(help_text="For whoever asks later")

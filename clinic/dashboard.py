@@ -18,7 +18,7 @@ from clinic.serializers import TrainingSerializer
 
 UNCHANGED, REFUSED = 204, 422
 LISTED = 100  # jobs, the newest
-TRAININGS = Job.objects.filter(kind=Job.Kind.TRAIN)
+SHOWN = Job.objects.exclude(kind=Job.Kind.SEARCH)  # those have pages of their own
 LINES = {
     "loss": "loss",
     "auroc": "AUROC on validation, by image",
@@ -48,7 +48,7 @@ def start(request: HttpRequest) -> HttpResponse:
     except ValidationError as error:
         refused = _form(request.POST) | {"refusals": error.messages}
         return render(request, "jobs.html", refused, status=REFUSED)
-    messages.success(request, f"Job {started.pk} waits for the training worker.")
+    messages.success(request, f"Job {started.pk} waits for a worker.")
     return redirect("job", started.pk)
 
 
@@ -56,9 +56,7 @@ def start(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """One job, or for htmx the part of it that changes."""
-    shown = get_object_or_404(
-        TRAININGS.select_related("parent", "candidate", "by"), pk=pk
-    )
+    shown = get_object_or_404(SHOWN.select_related("parent", "candidate", "by"), pk=pk)
     part = "HX-Request" in request.headers
     who = leavings.people(shown).exists()
     about = {"job": shown, "chart": _curve(shown), "who": who}
@@ -71,7 +69,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def curve(request: HttpRequest, pk: int) -> HttpResponse:
     """The curve, once more epochs are done than the page has `seen`, or all are."""
-    shown = get_object_or_404(TRAININGS, pk=pk)
+    shown = get_object_or_404(SHOWN, pk=pk)
     if shown.is_open and request.GET.get("seen") == str(len(shown.history)):
         return HttpResponse(status=UNCHANGED)
     return render(request, "_curve.html", {"job": shown, "chart": _curve(shown)})
@@ -93,13 +91,13 @@ def people(request: HttpRequest, pk: int, file: str) -> HttpResponseBase:
 @roles(ADMINISTRATOR)
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    return _told(request, pk, jobs.cancel, "is cancelled; what it learnt is kept")
+    return _told(request, pk, jobs.cancel, "is cancelled; what it has done is kept")
 
 
 @roles(ADMINISTRATOR)
 @require_POST
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
-    return _told(request, pk, jobs.resume, "goes on from its last whole epoch")
+    return _told(request, pk, jobs.resume, "goes on from what was kept")
 
 
 @roles(ADMINISTRATOR)
@@ -120,7 +118,7 @@ def _told(
     request: HttpRequest, pk: int, verb: Callable[..., Job], words: str
 ) -> HttpResponse:
     try:
-        verb(job=get_object_or_404(TRAININGS, pk=pk), by=request.user)
+        verb(job=get_object_or_404(SHOWN, pk=pk), by=request.user)
         messages.success(request, f"Job {pk} {words}.")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
@@ -135,7 +133,8 @@ def _form(asked: object) -> dict[str, object]:
 
 def _newest() -> list[Job]:
     found = Job.objects.select_related("parent", "candidate", "by")
-    return list(found.defer("log", "verdicts").order_by("-pk")[:LISTED])
+    told = "log", "verdicts", "history", "asked", "compared"
+    return list(found.defer(*told).order_by("-pk")[:LISTED])
 
 
 def _curve(job: Job) -> Chart:

@@ -101,7 +101,7 @@ def _claim(pk: int) -> Job | None:
 def work_on(job: Job) -> str:
     """What it is that whoever claims `job` does."""
     if job.kind != Job.Kind.SEARCH:
-        return "training"
+        return job.get_kind_display()
     return "making of the model" if job.pack else "freezing of the verdicts"
 
 
@@ -146,14 +146,14 @@ def note(*, job: Job, **facts: str) -> None:
 
 
 @transaction.atomic
-def finish(*, job: Job, candidate: ModelVersion, compared: dict) -> None:
-    """The training came to an end: this is what it made."""
+def finish(*, job: Job, compared: dict, candidate: ModelVersion | None = None) -> None:
+    """It came to an end: this is what was found, and what a training made."""
     held = _held(job)
     held.candidate, held.compared = candidate, compared
-    held.done = held.epochs
+    held.done = held.steps
     _end(held, State.DONE)
-    said = {"digest": candidate.digest, "data": held.data_digest}
-    audit.record("job.done", held, held.by, **said)
+    said = {"digest": candidate.digest} if candidate else {}
+    audit.record("job.done", held, held.by, **said, data=held.data_digest)
 
 
 @transaction.atomic

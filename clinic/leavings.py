@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, learning, provisions
+from clinic import audit, freezing, provisions
 from clinic.models import Job, ModelVersion
 from clinic.store import StoreUnavailable
 
@@ -32,7 +32,7 @@ def verdicts(job: Job) -> Path:
 
 def people(job: Job) -> Path:
     """Where it is told, as HTML and as JSON, who is in them."""
-    return learning.people(verdicts(job))
+    return freezing.people(verdicts(job))
 
 
 def size(job: Job) -> int:

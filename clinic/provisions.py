@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
-from clinic import learning, store
+from clinic import freezing, store
 from clinic.models import Job, Trial
 from clinic.store import DamagedObject, StoreUnavailable
 from clinic.terms import Terms
@@ -221,5 +221,5 @@ def _weights_of(job: Job) -> list[str]:
 def _sound(folder: Path, job: Job) -> bool:
     terms = Terms.of(job)
     if not terms.images:
-        return learning.digest(folder) == job.data_digest
+        return freezing.digest(folder) == job.data_digest
     return digest_of(folder, examples(folder)) == terms.digest

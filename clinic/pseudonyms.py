@@ -29,6 +29,11 @@ def names() -> Pseudonyms:
     return Pseudonyms(salt)
 
 
+def patient(patient_id: str) -> str:
+    """The name under which a patient is kept in every data set of this house."""
+    return names().patient(patient_id)
+
+
 def _make(kept: Path) -> None:
     """Whole or not at all; of several who make one at once, the first is kept."""
     kept.parent.mkdir(parents=True, exist_ok=True)

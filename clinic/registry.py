@@ -12,8 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, shadows, shelf, tags
-from clinic.models import Job, ModelVersion
+from clinic import audit, measuring, shadows, shelf, tags
+from clinic.models import ModelVersion
 from inference import artifact
 from search.gate import Judgement, judge
 from search.holdout import Measured, measured
@@ -152,28 +152,17 @@ def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
 def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured:
     """What the artifact of `version` tells of its holdout.
 
-    beside: a model that may have come from verdicts: then `version`, if it was in
-    service, was measured on the same holdout, which its card cannot know of.
+    beside: another model. What a job measured of the two on one holdout outranks the
+    card of `version`, which cannot know of it.
     """
     name = f"{version.name} {version.brief}"
     try:
         spec = shelf.spec(Path(settings.MODEL_ROOT, version.folder))
-        card = version.card | _measured_beside(version, beside)
+        card = version.card | measuring.told(version, beside)
         aggregation = str(spec["aggregation"])
         return measured(name, float(spec["threshold"]), card, aggregation)
     except (ValidationError, KeyError, TypeError, ValueError):
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
-
-
-def _measured_beside(
-    version: ModelVersion, candidate: ModelVersion | None
-) -> dict[str, object]:
-    made = Job.objects.filter(
-        candidate=candidate, compared__incumbent_digest=version.digest
-    )
-    job = made.last() if candidate else None
-    # The card's own pointing game was played on other images.
-    return {"holdout": job.compared["holdout"], "pointing": {}} if job else {}
 
 
 # --- Stages ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""BRIDGE to search: what people ask for, trained."""
+"""BRIDGE to search: what people ask for, trained or measured."""
 
 import shutil
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from clinic import jobs, learning, leavings, registry, terms
+from clinic import freezing, jobs, leavings, measuring, registry, terms
 from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from inference import artifact
@@ -127,7 +127,7 @@ def examine(
 
 
 def work(*, job_id: int, pacs: Pacs) -> None:
-    """Take up a job and see it through: freeze, train, compare, register. Idempotent.
+    """Take up a training or measurement and see it through. Idempotent.
 
     Raises PacsUnavailable, and what is no fault of data or parameters, after the
     row says so.
@@ -136,24 +136,40 @@ def work(*, job_id: int, pacs: Pacs) -> None:
     if job is None:
         return
     with jobs.outcome(job), jobs.alive(job):
-        room = leavings.room(job)
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
         images = frozen(job, pacs, leavings.verdicts(job), diary)
-        terms.refuse_one_sided(data.examples(images))
-        parent = Path(settings.MODEL_ROOT, job.parent.folder)
-        plan = fine_tuning(parent, seed=job.seed, **job.parameters)
-        jobs.beat(job=job, step="training")
-        verdict = run.run(
-            job.parent.name,
-            plan,
-            images,
-            room / "model",
-            room / "work",
-            start=parent,
-            tell=diary.tell,
-        )
-        _keep(job, verdict, images, room, diary)
+        measures = job.kind == Job.Kind.MEASURE
+        (_measure if measures else _train)(job, images, leavings.room(job), diary)
+
+
+def _train(job: Job, images: Path, room: Path, diary: "Diary") -> None:
+    """Go on from its parent, compare, register."""
+    terms.refuse_one_sided(data.examples(images))
+    parent = Path(settings.MODEL_ROOT, job.parent.folder)
+    plan = fine_tuning(parent, seed=job.seed, **job.parameters)
+    jobs.beat(job=job, step="training")
+    name, work = job.parent.name, room / "work"
+    verdict = run.run(
+        name, plan, images, room / "model", work, start=parent, tell=diary.tell
+    )
+    _keep(job, verdict, images, room, diary)
+
+
+def _measure(job: Job, images: Path, room: Path, diary: "Diary") -> None:
+    """Its model and the one in service on the same held-out studies, for the gate."""
+    serving = registry.active()
+    if serving is None or serving.pk == job.parent_id:
+        raise ValueError(measuring.NOBODY_ELSE)
+    compared: dict[str, object] = {"incumbent_digest": serving.digest}
+    sides = {"candidate": job.parent, "incumbent": serving}
+    for done, (side, version) in enumerate(sides.items()):
+        words = f"measuring {version.name} {version.brief}"
+        diary.say(words, step=words, done=done)
+        told = _measured(version, images, room / "work")
+        compared[side], compared[measuring.HOLDOUTS[side]] = told
+    measuring.finish(job=job, compared=compared)
+    shutil.rmtree(room / "work", ignore_errors=True)  # views
 
 
 def fine_tuning(parent: Path, *, epochs: int, rate: float, seed: int) -> Plan:
@@ -205,19 +221,19 @@ class Diary:
 
 def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
     """The job's data set: written once, afterwards only checked."""
-    if job.data_digest and learning.digest(folder) == job.data_digest:
+    if job.data_digest and freezing.digest(folder) == job.data_digest:
         return folder
     if job.data_digest:
         raise ValueError(
             "The frozen data of this job are missing or were changed: start a new job."
         )
     chosen = job.verdicts["chosen"]
-    digest, missing = learning.freeze(
+    digest, missing = freezing.freeze(
         chosen=chosen, pacs=pacs, folder=folder, tell=diary.count
     )
     jobs.note(job=job, data_digest=digest, commit=run.commit())
     for reason, which in missing.items():
-        words = learning.MISSING.get(reason, reason)
+        words = freezing.MISSING.get(reason, reason)
         named = ", ".join(map(str, which))
         diary.say(f"{len(which)} image(s) left out, {words}: instance {named}")
     diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
@@ -236,16 +252,23 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
 
 def comparison(verdict: Verdict, images: Path, work: Path) -> dict[str, object]:
     """What was made and the model in service, on the same holdout."""
-    incumbent = ModelVersion.objects.filter(stage="active").first()
+    incumbent = registry.active()
     made = artifact.load_card(verdict.folder)
     both = {"by_study": made["test_by_study"], "by_image": asdict(verdict.report)}
     compared: dict[str, object] = {"candidate": both | _costs(verdict.folder)}
     if incumbent:
-        folder = Path(settings.MODEL_ROOT, incumbent.folder)
-        compared |= contest.incumbent(folder, images, work)
-        compared["incumbent"] |= _costs(folder)
+        told = _measured(incumbent, images, work)
+        compared["incumbent"], compared["holdout"] = told
         compared["incumbent_digest"] = incumbent.digest
     return compared
+
+
+def _measured(version: ModelVersion, images: Path, work: Path) -> tuple[dict, dict]:
+    """See contest.on_holdout; and what it costs. DamagedArtifact if a byte changed."""
+    folder = Path(settings.MODEL_ROOT, version.folder)
+    artifact.load_card(folder, version.digest)
+    reports, holdout = contest.on_holdout(folder, images, work)
+    return reports | _costs(folder), holdout
 
 
 def _costs(model: Path) -> dict[str, int]:

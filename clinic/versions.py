@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from clinic import cards, curves, registry, shadows
+from clinic import cards, curves, measuring, registry, shadows
 from clinic.charts import Chart
 from clinic.models import AuditEvent, ModelVersion
 from clinic.permissions import ADMINISTRATOR, roles
@@ -57,6 +57,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     }
     context = {"first": first, "second": second, "told": told}
     context["judgement"] = registry.judgement(first, second)
+    context["measured"] = measuring.together(first, second)
     context["curves"] = curves.of(first, second)
     return render(request, "compare.html", context)
 
@@ -86,6 +87,19 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     return _decided(request, pk, registry.rollback, "is back in service")
 
 
+@roles(ADMINISTRATOR)
+@require_POST
+def measure(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have it, and the model in service, measured on the same held-out studies."""
+    version = get_object_or_404(ModelVersion, pk=pk)
+    try:
+        job = measuring.start(version=version, by=request.user)
+    except ValidationError as error:
+        return _refused(request, version, error)
+    messages.success(request, f"Measurement {job.pk} waits for a worker.")
+    return redirect("job", job.pk)
+
+
 def _decided(request: HttpRequest, pk: int, verb: Callable, words: str) -> HttpResponse:
     """Back to the model's page; a refusal keeps what was typed."""
     version = get_object_or_404(ModelVersion, pk=pk)
@@ -93,18 +107,30 @@ def _decided(request: HttpRequest, pk: int, verb: Callable, words: str) -> HttpR
     try:
         verb(version=version, by=request.user, reason=reason)
     except ValidationError as error:
-        context = _about(version) | {"reason": reason, "refusals": error.messages}
-        return render(request, "model.html", context, status=REFUSED)
+        return _refused(request, version, error, reason)
     messages.success(request, f"{version.name} {version.brief} {words}.")
     return redirect("model", pk)
+
+
+def _refused(
+    request: HttpRequest,
+    version: ModelVersion,
+    error: ValidationError,
+    reason: str = "",
+) -> HttpResponse:
+    context = _about(version) | {"reason": reason, "refusals": error.messages}
+    return render(request, "model.html", context, status=REFUSED)
 
 
 def _about(version: ModelVersion) -> dict[str, object]:
     events = AuditEvent.objects.filter(target=f"modelversion/{version.pk}")
     others = ModelVersion.objects.exclude(pk=version.pk).order_by("-created")
+    serving = registry.active()
     return {
         "version": version,
-        "serving": registry.active(),
+        "serving": serving,
+        "measuring": measuring.under_way(version),
+        "measured": measuring.together(version, serving) if serving else None,
         "others": others,
         "blockers": registry.blockers(version),
         "facts": cards.facts(version),

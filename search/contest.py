@@ -69,10 +69,11 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
         )
 
 
-def incumbent(folder: Path, images: Path, work: Path) -> dict[str, object]:
-    """How the model in service does on the test part, by its own threshold.
+def on_holdout(folder: Path, images: Path, work: Path) -> tuple[dict, dict]:
+    """How a model does on the test part, by its own threshold.
 
-    holdout: as in a card (see search.holdout), for the gate to judge by.
+    -> its reports by study and by image, and its `holdout` as in a card (see
+    search.holdout), for the gate to judge by.
     """
     spec, network = artifact.load_spec(folder), artifact.load_network(folder)
     test = Parts.of(data.examples(images)).test
@@ -80,8 +81,7 @@ def incumbent(folder: Path, images: Path, work: Path) -> dict[str, object]:
     judged = judge(network, views, test, spec.recipe)
     holdout = card.measured(network, spec, judged)["holdout"]
     study, image = by_study(judged, spec), assess(judged, spec)
-    both = {"by_study": asdict(study), "by_image": asdict(image)}
-    return {"incumbent": both, "holdout": holdout}
+    return {"by_study": asdict(study), "by_image": asdict(image)}, holdout
 
 
 def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float | None:

@@ -135,9 +135,8 @@ def _troubles(candidate: Measured, incumbent: Measured) -> list[str]:
     return [
         f"The holdouts differ: {candidate.name} was judged on {told[0]}, "
         f"{incumbent.name} in service on {told[1]}; {len(known[0] & known[1])} studies "
-        "are the same in both. What to do: train again on verdicts, from "
-        f"{candidate.name} if you like. At its end a job measures the model then in "
-        "service on the held-out studies of what it made."
+        "are the same in both. What to do: have both measured on the held-out studies "
+        f"that radiologists have judged, on the page of {candidate.name}."
     ]
 
 

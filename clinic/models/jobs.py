@@ -7,15 +7,17 @@ from django.utils import timezone
 
 from clinic.models.registry import ModelVersion
 
+SIDES = 2  # of a measurement: the model that it is of, and the one in service
+
 
 class JobQuerySet(models.QuerySet):
     def due(self) -> "JobQuerySet":
-        """Trainings whose worker's lease ran out; else, while none runs, those that
-        wait. Of a search the trials are due, not the job."""
+        """Trainings and measurements whose worker's lease ran out; else, while none
+        runs, those that wait. Of a search the trials are due, not the job."""
         now, state = timezone.now(), Job.State
-        trainings = self.filter(kind=Job.Kind.TRAIN)
-        running = Job.objects.filter(kind=Job.Kind.TRAIN, state=state.RUNNING)
-        return trainings.filter(
+        found = self.exclude(kind=Job.Kind.SEARCH)
+        running = Job.objects.exclude(kind=Job.Kind.SEARCH).filter(state=state.RUNNING)
+        return found.filter(
             Q(state=state.QUEUED, due_at__lte=now) & ~models.Exists(running)
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
@@ -43,10 +45,11 @@ class JobQuerySet(models.QuerySet):
 
 
 class Job(models.Model):
-    """One training, or one search, whose trainings are rows of their own (Trial).
+    """One training, one search, whose trainings are rows of their own (Trial), or one
+    measurement of a model (`parent`) beside the one in service.
 
-    The holder of a training that runs is the worker whose lease it is on; a search
-    has one only while its verdicts are frozen and while its model is made.
+    The holder of a training or measurement that runs is the worker whose lease it is
+    on; a search has one only while its verdicts are frozen and while its model is made.
     verdicts: {"chosen": [[review, weight]], "left_out": {reason: studies}, …}, as
     frozen when the job was started. history: one entry a finished epoch.
     """
@@ -54,9 +57,10 @@ class Job(models.Model):
     class Kind(models.TextChoices):
         TRAIN = "train", "training"
         SEARCH = "search", "search"
+        MEASURE = "measure", "measurement"
 
     class State(models.TextChoices):
-        QUEUED = "queued", "waiting for the training worker"
+        QUEUED = "queued", "waiting for a worker"
         RUNNING = "running", "running"
         PAUSED = "paused", "paused"
         DONE = "done", "done"
@@ -86,7 +90,9 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     step = models.CharField(max_length=100, blank=True, help_text="What it does now")
-    done = models.FloatField(default=0, help_text="Epochs, parts of one counted")
+    done = models.FloatField(
+        default=0, help_text="Epochs, parts of one counted; models measured"
+    )
     history = models.JSONField(default=list)
     asked = models.JSONField(default=list, help_text="The log of a search's strategy")
     log = models.TextField(blank=True, help_text="Its last lines")
@@ -109,7 +115,7 @@ class Job(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind__in=["train", "search"]), name="job_kind"
+                condition=Q(kind__in=["train", "search", "measure"]), name="job_kind"
             ),
             models.CheckConstraint(
                 condition=Q(
@@ -120,7 +126,7 @@ class Job(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state="running", lease_until__isnull=False) & ~Q(holder="")
-                | (~Q(kind="train") | ~Q(state="running"))
+                | (Q(kind="search") | ~Q(state="running"))
                 & Q(holder="", lease_until__isnull=True),
                 name="running_means_one_holder",
             ),
@@ -139,8 +145,10 @@ class Job(models.Model):
                 name="open_job_has_its_files",
             ),
             models.CheckConstraint(
-                condition=Q(state="done", candidate__isnull=False)
-                | ~Q(state="done") & Q(candidate__isnull=True),
+                condition=(
+                    Q(state="done", candidate__isnull=False) & ~Q(kind="measure")
+                )
+                | (~Q(state="done") | Q(kind="measure")) & Q(candidate__isnull=True),
                 name="done_means_a_candidate",
             ),
         ]
@@ -148,6 +156,11 @@ class Job(models.Model):
     @property
     def epochs(self) -> int:
         return int(self.parameters.get("epochs", 0))
+
+    @property
+    def steps(self) -> int:
+        """What `done` of a training or measurement comes to at its end."""
+        return SIDES if self.kind == self.Kind.MEASURE else self.epochs
 
     @property
     def minutes(self) -> float:

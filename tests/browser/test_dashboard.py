@@ -60,7 +60,7 @@ def test_a_training_is_started_watched_cancelled_and_resumed(
     assert nothing_overflows(page)
     page.get_by_label("Epochs").fill("12")
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator("#state")).to_contain_text("Waiting for the training worker")
+    expect(page.locator("#state")).to_contain_text("Waiting for a worker")
     job = Job.objects.get()
     held = jobs.claim(pk=job.pk)
     jobs.beat(job=held, step="training", done=3.4, history=history(3), line="epoch 3")

@@ -1,8 +1,8 @@
 """Judged phantom studies of a few patients on each side of the split."""
 
 from clinic import intake
-from clinic.learning import patient
 from clinic.models import Study
+from clinic.pseudonyms import patient
 from inference import artifact
 from inference.artifact import Spec
 from inference.networks import Arch

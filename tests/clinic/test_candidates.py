@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from clinic import (
     candidates,
+    freezing,
     jobs,
     learning,
     leavings,
@@ -508,9 +509,9 @@ def test_a_search_on_verdicts_freezes_them_once(
         evaluation=json.loads(json.dumps(agreed.to_json())),
         verdicts=verdicts,
     )
-    frozen, freeze = [], learning.freeze
+    frozen, freeze = [], freezing.freeze
     monkeypatch.setattr(
-        learning, "freeze", lambda **said: frozen.append(1) or freeze(**said)
+        freezing, "freeze", lambda **said: frozen.append(1) or freeze(**said)
     )
     assert trials.sweep() == []  # first they are put where every machine finds them
     assert list(Job.objects.unprovided()) == [job]
@@ -525,7 +526,7 @@ def test_a_search_on_verdicts_freezes_them_once(
     assert (job.state, frozen) == ("done", [1])
     assert job.attempts == 1
     folder = leavings.room(job) / f"verdicts-{job.pk}"
-    assert learning.digest(folder) == job.data_digest
+    assert freezing.digest(folder) == job.data_digest
     assert artifact.load_card(leavings.room(job) / "model")["test"]["cases"] == 8
 
 

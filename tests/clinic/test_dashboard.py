@@ -99,7 +99,7 @@ def test_a_training_is_started(steward, verdicts, administrator):
     assert answer.url == f"/jobs/{job.pk}/"
     assert (job.by, job.seed, job.epochs) == (administrator, 7, 3)
     page = text(steward.get(f"/jobs/{job.pk}/"))
-    assert "Waiting for the training worker" in page
+    assert "Waiting for a worker" in page
     assert f"Training {job.pk}" in text(steward.get("/jobs/", headers=HTMX))
 
 

@@ -244,6 +244,8 @@ def test_a_finished_job_names_its_candidate_and_is_over(job, administrator):
         ("running_means_one_holder", {"holder": "somebody"}),
         ("failed_job_has_a_reason", {"state": "failed"}),
         ("done_means_a_candidate", {"state": "done"}),
+        ("running_means_one_holder", {"kind": "measure", "state": "running"}),
+        ("job_state", {"kind": "measure", "state": "paused"}),
     ],
 )
 def test_the_database_refuses_what_makes_no_sense(job, name, changes):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from clinic import learning, pseudonyms, tags
+from clinic import pseudonyms, tags
 from search import dataset
 from search.deidentify import Pseudonyms
 from search.example import Example
@@ -38,8 +38,8 @@ def house(settings, tmp_path):
 
 
 def test_verdicts_and_built_data_sets_name_a_patient_alike():
-    assert learning.patient("P1") == pseudonyms.names().of("patient", "P1")
-    assert learning.patient("P1") != learning.patient("P2")
+    assert pseudonyms.patient("P1") == pseudonyms.names().of("patient", "P1")
+    assert pseudonyms.patient("P1") != pseudonyms.patient("P2")
 
 
 def built(folder, patient_id, **tags):
@@ -59,14 +59,14 @@ def test_one_person_has_one_name_however_their_header_is_written(
 ):
     said = {"IssuerOfPatientID": issuer, "SpecificCharacterSet": "ISO_IR 192"}
     row = tags.text(written, 64)  # as clinic.arrivals keeps it
-    assert built(tmp_path, written, **said) == learning.patient(row)
+    assert built(tmp_path, written, **said) == pseudonyms.patient(row)
 
 
 @given(written=st.text(alphabet=ODD, max_size=80))
 @hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_spelling_puts_a_patient_on_two_sides(written):
     names = pseudonyms.names()
-    assert names.patient(written) == learning.patient(tags.text(written, 64))
+    assert names.patient(written) == pseudonyms.patient(tags.text(written, 64))
 
 
 def test_who_is_held_out_has_not_changed_with_the_spelling():
@@ -78,10 +78,10 @@ def test_who_is_held_out_has_not_changed_with_the_spelling():
 
 
 def test_the_name_stays_and_another_house_has_another(settings, tmp_path):
-    first = learning.patient("P1")
-    assert learning.patient("P1") == first
+    first = pseudonyms.patient("P1")
+    assert pseudonyms.patient("P1") == first
     settings.DATA_ROOT = tmp_path / "elsewhere"
-    assert learning.patient("P1") != first
+    assert pseudonyms.patient("P1") != first
 
 
 def test_all_who_ask_first_get_the_same_salt():
@@ -100,4 +100,4 @@ def test_a_damaged_salt_is_refused_not_replaced(settings):
     pseudonyms.names()
     (settings.DATA_ROOT / pseudonyms.SALT).write_text("")
     with pytest.raises(ValueError, match="backup"):
-        learning.patient("P1")
+        pseudonyms.patient("P1")

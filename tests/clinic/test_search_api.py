@@ -151,6 +151,7 @@ def test_the_schema_knows_every_address_below_api(schema):
     assert set(schema["paths"]) == {
         "/api/models/",
         "/api/models/{id}/",
+        "/api/models/{id}/measure/",
         "/api/models/{id}/promote/",
         "/api/models/{id}/retire/",
         "/api/models/{id}/rollback/",

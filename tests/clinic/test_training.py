@@ -3,17 +3,19 @@
 import csv
 import json
 import re
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from clinic import jobs, learning, registry, training
-from clinic.learning import patient
-from clinic.models import AuditEvent, Job, Review
+from clinic import freezing, jobs, learning, leavings, measuring, registry, training
+from clinic.models import AuditEvent, Instance, Job, ModelVersion, Review
 from clinic.pacs import PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
+from clinic.pseudonyms import patient
 from inference import artifact
 from inference.artifact import Spec
 from inference.networks import Arch, build
@@ -223,7 +225,7 @@ def test_verdicts_become_a_registered_candidate(job, pacs, parent, settings):
     assert job.seconds > 0
     assert "epoch 2 of 2" in job.log
     folder = settings.DATA_ROOT / "jobs" / str(job.pk) / f"verdicts-{job.pk}"
-    assert learning.digest(folder) == job.data_digest
+    assert freezing.digest(folder) == job.data_digest
     assert AuditEvent.objects.filter(action="job.done").count() == 1
 
 
@@ -232,6 +234,66 @@ def test_a_job_learns_from_its_training_part_alone(job, pacs, settings, monkeypa
     training.work(job_id=job.pk, pacs=pacs)
     folder = settings.DATA_ROOT / "jobs" / str(job.pk) / f"verdicts-{job.pk}"
     sides.check(folder, PARENT.recipe, learnt, chosen)
+
+
+@pytest.fixture
+def measurement(job, parent_folder, tmp_path):
+    """Of another model that came from elsewhere, on the same verdicts; waits."""
+    administrator = job.by
+    jobs.cancel(job=job, by=administrator)
+    folder = shutil.copytree(parent_folder, tmp_path / "fresh")
+    (folder / artifact.CARD).write_text(json.dumps({"name": "fresh"}))
+    fresh = registry.register(folder=folder, by=administrator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "FEWEST_HELD", 1)
+        return measuring.start(version=fresh, by=administrator)
+
+
+def test_a_model_is_measured_beside_the_one_in_service(measurement, pacs, parent):
+    fresh = measurement.parent
+    assert registry.judgement(fresh, parent).rows == ()
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert (measurement.state, measurement.reason) == ("done", "")
+    told = measurement.compared
+    assert told["candidate"]["by_image"] == told["incumbent"]["by_image"]
+    assert told["candidate"]["by_image"]["cases"] == 8
+    held = [name for name, side, _ in people() if side == "test"]
+    images = Instance.objects.filter(series__study__patient_id__in=held)
+    for side in measuring.HOLDOUTS.values():
+        found = {int(Path(case["id"]).stem) for case in told[side]["cases"]}
+        assert found == {image.pk for image in images}
+    judged = registry.judgement(fresh, parent)
+    assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}
+    assert not [words for words in judged.blockers if "holdouts differ" in words]
+    assert not list(leavings.room(measurement).glob("work"))
+
+
+@pytest.mark.parametrize("which", ["candidate", "incumbent"])
+def test_a_model_of_which_a_byte_was_changed_is_not_measured(
+    measurement, pacs, parent, settings, which
+):
+    version = parent if which == "incumbent" else measurement.parent
+    weights = settings.MODEL_ROOT / version.folder / artifact.WEIGHTS
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert measurement.state == "failed"
+    assert "digest" in measurement.reason
+
+
+def test_one_that_went_into_service_meanwhile_is_not_measured(
+    measurement, pacs, parent
+):
+    ModelVersion.objects.filter(pk=parent.pk).update(stage="retired")
+    ModelVersion.objects.filter(pk=measurement.parent_id).update(
+        stage="active", served=True
+    )
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert (measurement.state, measurement.reason) == ("failed", measuring.NOBODY_ELSE)
 
 
 def test_a_bell_for_a_finished_job_changes_nothing(job, pacs):

@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+from itertools import count
 
 import pytest
 
-from clinic import registry
-from clinic.models import AuditEvent, ModelVersion, ShadowReading
+from clinic import jobs, learning, measuring, registry
+from clinic.models import AuditEvent, Job, ModelVersion, ShadowReading
 from inference import artifact
-from tests.clinic.factories import make_prediction, make_study
+from tests.clinic.factories import make_prediction, make_review, make_study
+from tests.clinic.judged import side_of
 from tests.clinic.test_registry import measured_card
 from tests.inference import tiny
 
@@ -242,6 +244,68 @@ def test_a_script_puts_one_into_the_shadow_and_retires_it(
         ("model.shadowed", "See how it does."),
         ("model.retired", "Not well."),
     ]
+
+
+def cases():
+    return measured_card()["holdout"]["cases"]
+
+
+@pytest.fixture
+def held(serving, radiologist, monkeypatch):
+    """Verdicts on two held-out patients, of each kind, and as few are enough."""
+    monkeypatch.setattr(learning, "FEWEST_HELD", 1)
+    names = (name for name in map("P{}".format, count()) if side_of(name) == "test")
+    for verdict, name in zip(("fracture", "no_fracture"), names):
+        prediction = make_prediction(make_study(patient_id=name))
+        make_review(prediction, radiologist, verdict)
+
+
+def test_two_without_a_common_holdout_are_measured_for_the_asking(
+    steward, register, serving, held, administrator
+):
+    others = [case | {"id": f"x{n}"} for n, case in enumerate(cases())]
+    stranger = register("stranger", measured_card(digest="another", cases=others))
+    before = page(steward, f"/models/{stranger.pk}/")
+    assert "have both measured on the held-out studies" in before
+    answer = steward.post(f"/models/{stranger.pk}/measure/", follow=True)
+    job = Job.objects.get()
+    assert answer.redirect_chain[-1][0] == f"/jobs/{job.pk}/"
+    shown = answer.text
+    assert f"<h1>Measurement {job.pk}</h1>" in shown
+    assert "0.0 of 2" in shown
+    assert "learning rate" not in shown
+    assert f"Measurement {job.pk}</a>" in page(steward, "/jobs/")
+    waits = page(steward, f"/models/{stranger.pk}/")
+    assert f'<a href="/jobs/{job.pk}/">Measurement {job.pk}</a> is waiting' in waits
+    assert "Measure both" not in waits
+
+    found = measured_card(digest="held")["holdout"]
+    compared = {"candidate": {}, "incumbent": {}, "incumbent_digest": serving.digest}
+    compared |= dict.fromkeys(measuring.HOLDOUTS.values(), found)
+    measuring.finish(job=jobs.claim(pk=job.pk), compared=compared)
+    after = page(steward, f"/models/{stranger.pk}/")
+    assert "have both measured" not in after
+    assert f'Last measured together by <a href="/jobs/{job.pk}/">' in after
+    assert "model.measured" in after
+    beside = page(steward, f"/models/compare/?one={stranger.pk}&other={serving.pk}")
+    assert f'measured by <a href="/jobs/{job.pk}/">measurement {job.pk}</a>' in beside
+    done = page(steward, f"/jobs/{job.pk}/")
+    assert f'<th scope="col">stranger {stranger.brief}</th>' in done
+
+
+def test_a_measurement_that_cannot_be_is_refused_in_words(steward, fresh):
+    refused = steward.post(f"/models/{fresh.pk}/measure/")
+    assert refused.status_code == 422
+    assert "Of held-out patients are 0 studies with and 0 without" in refused.text
+    answer = post(steward, fresh, "measure")
+    assert answer.status_code == 422
+    assert "the gate judges by no fewer than 20" in answer.json()["detail"][0]
+    assert not Job.objects.exists()
+
+
+def test_a_script_is_told_which_job_measures(steward, fresh, held):
+    answer = post(steward, fresh, "measure")
+    assert (answer.status_code, answer.json()) == (201, {"job": Job.objects.get().pk})
 
 
 DECISIONS = ["promote", "shadow", "retire", "rollback"]

@@ -56,9 +56,10 @@ def test_every_model_has_a_row_on_the_same_cases(tmp_path):
     assert [row.model for row in rows] == ["tiny-0", "tiny-1"]
     assert {row.without_metal for row in rows} == {None}  # nobody says
     assert json.dumps([row.to_json() for row in rows])
-    measured = contest.incumbent(folders[0], images, tmp_path / "work")
-    assert measured["incumbent"]["by_study"] == asdict(rows[0].study)
-    assert measured["incumbent"]["by_image"] == asdict(rows[0].instance)
+    reports, holdout = contest.on_holdout(folders[0], images, tmp_path / "work")
+    assert reports["by_study"] == asdict(rows[0].study)
+    assert reports["by_image"] == asdict(rows[0].instance)
+    assert [case["id"] for case in holdout["cases"]] == [e.name for e in test]
     table = contest.table(rows)
     assert table.count("\n") == 3
     assert f"{rows[0].instance.accuracy.value:.3f}" in table

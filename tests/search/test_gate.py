@@ -463,7 +463,7 @@ def test_other_holdouts_are_not_compared(candidate, incumbent, change):
     (sentence,) = refusals(change(candidate), incumbent)
     assert sentence.startswith("The holdouts differ: fresh was judged on ")
     assert "serving in service on 400 studies (digest dddddddddddd)" in sentence
-    assert "What to do: train again on verdicts, from fresh if you like." in sentence
+    assert "What to do: have both measured on the held-out studies" in sentence
 
 
 def test_one_that_learnt_from_the_holdout_is_refused(candidate, incumbent):

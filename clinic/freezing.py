@@ -1,0 +1,142 @@
+"""The verdicts chosen for a job, written down as a data set: images, labels, boxes.
+
+Once, whole or not at all: afterwards its digest tells whether it is still the same.
+"""
+
+import csv
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydicom import Dataset
+
+from clinic import pseudonyms
+from clinic.models import ImageReading, Prediction, Review
+from clinic.pacs import GoneFromPacs, Pacs
+from inference import dicom
+from inference.unreadable import UnreadableFrame
+from search.deidentify import described
+from search.demographics import rows_of, summary
+
+TABLE = "examples.csv"
+COLUMNS = ("image", "label", "study", "patient", "group", "part", "boxes", "weight")
+HEADER = ("age", "sex", "side", "view", "maker")  # of each image, de-identified
+SIDES = ("x", "y", "width", "height")
+# Why an image of a judged study cannot be learnt from, besides what the reader says.
+MISSING = {
+    "replaced": "replaced in the PACS by other content than was judged",
+    "gone_from_pacs": "no longer in the PACS",
+}
+
+
+def freeze(
+    *,
+    chosen: Iterable[tuple[int, float]],
+    pacs: Pacs,
+    folder: Path,
+    tell: Callable[[int], None] = lambda done: None,
+) -> tuple[str, dict[str, list[int]]]:
+    """Write the images and labels of `chosen` to `folder`, whole or not at all.
+
+    -> the data set's digest, and which instances were left out for which reason.
+    tell: called after each study with how many are done. Raises PacsUnavailable.
+    """
+    # Matplotlib sits behind it, which the web process has no use for.
+    from search.demographics_page import write
+
+    partial, missing, rows = folder.with_suffix(".part"), defaultdict(list), []
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for done, (pk, weight) in enumerate(chosen, 1):
+        rows += _fetch(pk, weight, pacs, partial, missing)
+        tell(done)
+    with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS + HEADER)
+        writer.writeheader()
+        writer.writerows(rows)
+    who = summary(rows_of(partial))
+    write(people(folder), who, f"Who is in {folder.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return digest(folder), dict(missing)
+
+
+def people(folder: Path) -> Path:
+    """Where it is told who is in `folder`: beside it, and not in its digest."""
+    return folder.with_name(f"{folder.name}-people")
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the table and every image; "" where there is no data set."""
+    if not (folder / TABLE).exists():
+        return ""
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        found.update(
+            f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
+    return found.hexdigest()
+
+
+def _fetch(
+    pk: int, weight: float, pacs: Pacs, folder: Path, missing: dict[str, list[int]]
+) -> Iterator[dict[str, object]]:
+    """The rows of one verdict, once their images are written.
+
+    Every image has its study's label, as studies are judged and not images; where
+    the fracture is boxed on one view of an image, the others of it are sound. group:
+    the same pixels under two patients must not be learnt from and judged by.
+    """
+    review = Review.objects.select_related("prediction__study").get(pk=pk)
+    study = review.prediction.study
+    images = review.prediction.images.filter(state=Prediction.State.READ)
+    for image in images.select_related("instance__series").order_by("pk"):
+        name = f"{image.instance_id}.png"
+        try:
+            ds = _judged(image, pacs)
+            pixels = dicom.frame(ds).pixels
+        except UnreadableFrame as error:
+            missing[error.code].append(image.instance_id)
+            continue
+        (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        header = described(ds, study.patient_id, pseudonyms.names())
+        yield {column: header[column] for column in HEADER} | {
+            "image": name,
+            "label": int(review.verdict == Review.Verdict.FRACTURE),
+            "study": study.pk,
+            "patient": pseudonyms.patient(study.patient_id),
+            "group": _same(pixels),
+            "part": header["part"],
+            "boxes": json.dumps(_boxes(review, image.instance_id)),
+            "weight": weight,
+        }
+
+
+def _same(pixels: np.ndarray) -> str:
+    """One name for the same pixels, in whatever file they came: the file's digest
+    differs with the patient it names."""
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def _judged(image: ImageReading, pacs: Pacs) -> Dataset:
+    """What the verdict is about. UnreadableFrame if it cannot be had."""
+    if image.digest and image.digest != image.instance.digest:
+        raise UnreadableFrame("replaced", MISSING["replaced"])
+    try:
+        with pacs.open(image.instance.pacs_id) as stream:
+            return dicom.open_dataset(stream)
+    except GoneFromPacs as error:
+        raise UnreadableFrame("gone_from_pacs", MISSING["gone_from_pacs"]) from error
+
+
+def _boxes(review: Review, instance: int) -> list[list[float]]:
+    return [
+        [box[side] for side in SIDES]
+        for box in review.boxes
+        if box["instance"] == instance
+    ]
