@@ -55,6 +55,7 @@ def start(
     chosen = learning.choose()
     if chosen.obstacle:
         raise ValidationError(chosen.obstacle)
+    learning.refuse_named_otherwise(parent)
     job = Job.objects.create(
         by=by,
         parent=parent,

@@ -10,16 +10,30 @@ from dataclasses import asdict, dataclass, field
 from itertools import groupby
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, QuerySet
 
 from clinic import pseudonyms
-from clinic.models import ImageReading, Prediction, Review, Study
+from clinic.models import (
+    ImageReading,
+    Job,
+    ModelVersion,
+    Prediction,
+    Review,
+    Study,
+)
 from clinic.review import disagree, standing
 from search.gate import FEWEST as FEWEST_HELD
 from search.parts import is_held_out
 
 FEWEST = 3  # studies of each kind: training, validation and holdout need one
 FRACTURE = Review.Verdict.FRACTURE
+Stage = ModelVersion.Stage
+OTHERWISE = (
+    "Patients were named with another pseudonym_salt when {} was made of verdicts, and "
+    "those it has met cannot be told from the held-out: bring the backup of that file "
+    "back. Is it lost for good, retire what was made with it, and do not go on from it."
+)
 # Why a judged study cannot be learnt from, in the order in which they are asked.
 LEFT_OUT = {
     "disputed": "radiologists disagree; waits for adjudication",
@@ -45,6 +59,7 @@ class Choice:
     held_sound: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     unnamed: str = ""  # why patients cannot be told apart by name, if they cannot
+    names: str = ""  # the mark of the salt that they are named with
 
     @property
     def studies(self) -> int:
@@ -101,7 +116,7 @@ class Choice:
 
 def choose(*, held_out: bool = False) -> Choice:
     """The usable verdicts as they now stand; those of held-out patients alone, by whom
-    models are judged, if asked for. One query."""
+    models are judged, if asked for. Two queries."""
     readable = ImageReading.objects.filter(
         prediction=OuterRef("prediction"), state=Prediction.State.READ
     )
@@ -114,7 +129,9 @@ def choose(*, held_out: bool = False) -> Choice:
         names = pseudonyms.names()
     except ValueError as error:
         return Choice(unnamed=str(error))
-    choice, patients, left = Choice(), set(), Counter()
+    if other := _named_otherwise(names.mark).exclude(stage=Stage.RETIRED).first():
+        return Choice(unnamed=OTHERWISE.format(f"{other.name} {other.brief}"))
+    choice, patients, left = Choice(names=names.mark), set(), Counter()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
         given = list(given)
         whose = given[0].prediction.study.patient_id
@@ -134,6 +151,23 @@ def choose(*, held_out: bool = False) -> Choice:
     choice.patients = len(patients)
     choice.left_out = {code: left[code] for code in LEFT_OUT if left[code]}
     return choice
+
+
+def refuse_named_otherwise(model: ModelVersion) -> None:
+    """ValidationError if `model`, retired or not, knows patients by other names: whom
+    it has met could not be told."""
+    mark = pseudonyms.names().mark
+    if _named_otherwise(mark).filter(pk=model.pk).exists():
+        raise ValidationError(OTHERWISE.format(f"{model.name} {model.brief}"))
+
+
+def _named_otherwise(mark: str) -> QuerySet[ModelVersion]:
+    """Models made of verdicts on patients who were named with another salt."""
+    named = Job.objects.exclude(verdicts__names__isnull=True).exclude(
+        verdicts__names=""
+    )
+    jobs = named.exclude(verdicts__names=mark)
+    return ModelVersion.objects.filter(made_by__in=jobs).order_by("pk")
 
 
 def _judge(given: list[Review]) -> tuple[Review, float, str]:

@@ -35,6 +35,7 @@ def start(*, version: ModelVersion, by: AbstractBaseUser) -> Job:
     chosen = learning.choose(held_out=True)
     if chosen.nothing_to_judge_by:
         raise ValidationError(chosen.nothing_to_judge_by)
+    learning.refuse_named_otherwise(version)
     kind = Job.Kind.MEASURE
     job = Job.objects.create(
         by=by, kind=kind, parent=version, verdicts=chosen.to_json()

@@ -2,7 +2,8 @@
 
 The split is a hash of that name, so whoever is held out of one data set is held out
 of all. The salt lies in the data folder: lost, patients of the holdout would be
-trained on, and told, names could be guessed.
+trained on, and told, names could be guessed. Jobs keep its mark, and a new one in
+its place is refused (`clinic.learning`).
 """
 
 import os
@@ -32,6 +33,16 @@ def names() -> Pseudonyms:
 def patient(patient_id: str) -> str:
     """The name under which a patient is kept in every data set of this house."""
     return names().patient(patient_id)
+
+
+def refuse_others(mark: str | None) -> None:
+    """ValueError if patients were named with another salt than now when a job began;
+    mark: of that one, None in a job of an older Osteon."""
+    if mark and mark != names().mark:
+        raise ValueError(
+            f"{SALT} is another one than when this job was started: bring its backup "
+            "back, and resume the job."
+        )
 
 
 def _make(kept: Path) -> None:

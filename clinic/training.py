@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from clinic import freezing, jobs, leavings, measuring, registry, terms
+from clinic import freezing, jobs, leavings, measuring, pseudonyms, registry, terms
 from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from inference import artifact
@@ -228,6 +228,7 @@ def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
             "The frozen data of this job are missing or were changed: start a new job."
         )
     chosen = job.verdicts["chosen"]
+    pseudonyms.refuse_others(job.verdicts.get("names"))
     digest, missing = freezing.freeze(
         chosen=chosen, pacs=pacs, folder=folder, tell=diary.count
     )

@@ -3,6 +3,7 @@
 Every map has cells (N, 1, h, w), marks (N, M, h, w) of M networks, whose mean counts;
 boxes: (k, 4) left, top, right, bottom in pixels of each view. origin: pixel at the
 middle of cell (0, 0), stride: pixels from one to the next; as networks tell them.
+weights: (N,), how much each view counts; None: all the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,14 +61,16 @@ def middles(
     return _drawn(boxes, shape, near)
 
 
-def suspicion(marks: Tensor, cells: Tensor) -> Tensor:
+def suspicion(marks: Tensor, cells: Tensor, weights: Tensor | None = None) -> Tensor:
     """How wrong `marks`, logits, are about each of `cells` by itself."""
     weight = torch.tensor(BOX_WEIGHT, device=cells.device)
-    cells = cells.expand_as(marks)
-    return F.binary_cross_entropy_with_logits(marks.float(), cells, pos_weight=weight)
+    wrong = F.binary_cross_entropy_with_logits(
+        marks.float(), cells.expand_as(marks), pos_weight=weight, reduction="none"
+    )
+    return _counted(wrong, weights)
 
 
-def distraction(marks: Tensor, cells: Tensor) -> Tensor:
+def distraction(marks: Tensor, cells: Tensor, weights: Tensor | None = None) -> Tensor:
     """How much attention, a softmax of `marks` over a view, goes past its `cells`.
 
     Cross-entropy, 0 for a view without any. `suspicion` asks of every cell whether it
@@ -76,7 +79,14 @@ def distraction(marks: Tensor, cells: Tensor) -> Tensor:
     cells = cells.flatten(2)
     shares = cells / cells.sum(2, keepdim=True).clamp(min=FAINT)
     looked = torch.log_softmax(marks.float().flatten(2), 2)
-    return -(shares * looked).sum(2).mean()
+    return _counted(-(shares * looked).sum(2), weights)
+
+
+def _counted(wrong: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean over views, (N, …), each of which counts as much as it weighs."""
+    if weights is None:
+        return wrong.mean()
+    return (wrong.flatten(1).mean(1) * weights).mean()
 
 
 def _places(shape: tuple[int, int], origin: float, stride: int) -> list[np.ndarray]:

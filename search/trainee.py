@@ -165,17 +165,19 @@ class Trainee:
         weights = batch.weights
         counts = None if weights is None else torch.from_numpy(weights).to(device)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, counts)
-        return loss, self._taught(marks, batch)
+        return loss, self._taught(marks, batch, counts)
 
-    def _taught(self, marks: Tensor, batch: Batch) -> Tensor:
-        """What the marked fractures have to say about `marks`."""
+    def _taught(self, marks: Tensor, batch: Batch, counts: Tensor | None) -> Tensor:
+        """What the marked fractures have to say about `marks`; counts: of each view."""
         plan, network = self.plan, self.network
         shape = tuple(marks.shape[-2:])
         drawn = middles if plan.focus else targets
         cells = drawn(batch.boxes, shape, network.origin, network.stride)
         cells = cells.to(marks.device)
-        wrong = plan.boxes * suspicion(marks, cells)
-        return wrong + plan.focus * distraction(marks, cells) if plan.focus else wrong
+        wrong = plan.boxes * suspicion(marks, cells, counts)
+        if not plan.focus:
+            return wrong
+        return wrong + plan.focus * distraction(marks, cells, counts)
 
     @torch.no_grad()
     def _follow(self) -> None:

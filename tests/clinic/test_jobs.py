@@ -54,6 +54,15 @@ def test_a_job_is_started_with_the_verdicts_as_they_stand(verdicts, administrato
     assert actions() == ["job.started"]
 
 
+def test_whom_its_parent_has_met_must_be_known_by_name(verdicts, administrator):
+    old = make_model("old", stage="retired")
+    named = {"verdicts": {"names": "another"}, "state": "done", "candidate": old}
+    make_job(by=administrator, **named)
+    with pytest.raises(ValidationError, match="do not go on from it"):
+        jobs.start(parent=old, by=administrator, epochs=1)
+    jobs.start(parent=make_model(), by=administrator, epochs=1)
+
+
 def test_too_few_verdicts_are_refused_in_a_sentence(administrator):
     with pytest.raises(ValidationError, match="0 studies with and 0 without"):
         jobs.start(parent=make_model(), by=administrator, epochs=1)

@@ -1,10 +1,13 @@
-"""Which verdicts are learnt from, how much they count, and what is written of them."""
+"""Which verdicts are learnt from, and how much they count."""
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from clinic import learning, patients, pseudonyms
-from clinic.models import ImageReading
+from clinic.models import ImageReading, Job, ModelVersion
 from tests.clinic.factories import (
+    make_job,
+    make_model,
     make_prediction,
     make_review,
     make_study,
@@ -131,14 +134,14 @@ def test_a_study_that_may_be_another_patients_too_is_left_out(
     assert words.startswith("whose images these are is in doubt") and count == 1
 
 
-def test_choosing_asks_the_database_once(
+def test_choosing_asks_the_database_twice(
     radiologist, another, django_assert_num_queries
 ):
     for number in range(5):
         prediction = make_prediction(make_study())
         make_review(prediction, radiologist)
         make_review(prediction, another, "no_fracture" if number % 2 else "fracture")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         choice = learning.choose()
     assert choice.studies + sum(choice.left_out.values()) == 5
 
@@ -178,4 +181,43 @@ def test_who_cannot_name_patients_is_told(radiologist, settings, tmp_path):
     )
 
 
-# --- Freezing ----------------------------------------------------------------------
+class TestAnotherSaltThanBefore:
+    """Lost and made anew: patients of the holdout would be trained on."""
+
+    @pytest.fixture
+    def made(self, radiologist, administrator, settings, tmp_path):
+        """A candidate of a job that named patients by a salt that is gone."""
+        settings.DATA_ROOT = tmp_path
+        make_review(make_prediction(make_study()), radiologist, "fracture")
+        verdicts = learning.choose().to_json()
+        assert verdicts["names"] == pseudonyms.names().mark
+        candidate = make_model("made", stage="candidate")
+        make_job(by=administrator, state="done", candidate=candidate, verdicts=verdicts)
+        assert learning.choose().unnamed == ""
+        (tmp_path / pseudonyms.SALT).rename(tmp_path / "backup")
+        return candidate
+
+    def test_nothing_is_learnt_or_judged_by(self, made):
+        choice = learning.choose()
+        assert choice.chosen == []
+        for said in choice.obstacle, choice.nothing_to_judge_by:
+            assert said.startswith("Patients were named with another pseudonym_salt")
+            assert f"when made {made.brief} was made of verdicts" in said
+
+    def test_its_backup_brings_everything_back(self, made, settings):
+        assert learning.choose().unnamed
+        salt = settings.DATA_ROOT / pseudonyms.SALT
+        salt.with_name("backup").replace(salt)
+        assert learning.choose().unnamed == ""
+
+    def test_where_it_is_lost_for_good_others_learn_on(self, made):
+        ModelVersion.objects.filter(pk=made.pk).update(stage="retired")
+        assert learning.choose().unnamed == ""
+        with pytest.raises(ValidationError, match="another pseudonym_salt"):
+            learning.refuse_named_otherwise(made)
+        learning.refuse_named_otherwise(make_model("other", stage="candidate"))
+
+    def test_jobs_of_an_older_osteon_did_not_keep_it(self, made):
+        Job.objects.update(verdicts={"chosen": []})
+        assert learning.choose().unnamed == ""
+        learning.refuse_named_otherwise(made)

@@ -96,6 +96,13 @@ def test_the_salt_is_for_its_owner_only(settings):
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_a_job_that_began_with_another_salt_is_refused():
+    pseudonyms.refuse_others(pseudonyms.names().mark)
+    pseudonyms.refuse_others(None)
+    with pytest.raises(ValueError, match="another one than when this job was started"):
+        pseudonyms.refuse_others("another")
+
+
 def test_a_damaged_salt_is_refused_not_replaced(settings):
     pseudonyms.names()
     (settings.DATA_ROOT / pseudonyms.SALT).write_text("")

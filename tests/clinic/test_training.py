@@ -383,6 +383,15 @@ def test_a_pacs_that_is_away_delays_a_job_and_no_more(job, shelf):
     assert "PACS" in job.step
 
 
+def test_patients_are_not_frozen_by_other_names_than_they_were_chosen_by(job, pacs):
+    job.verdicts["names"] = "another"
+    job.save()
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "bring its backup back, and resume the job" in job.reason
+
+
 def test_frozen_data_that_were_changed_are_refused_in_words(job, pacs, settings):
     Job.objects.filter(pk=job.pk).update(data_digest="0" * 64)
     training.work(job_id=job.pk, pacs=pacs)

@@ -31,6 +31,22 @@ def test_marked_fractures_are_part_of_what_is_learned():
     assert moved[0] > 5e-4 > moved[1]
 
 
+@pytest.mark.parametrize("focus", [0.0, 2.0])
+def test_marks_of_a_view_count_as_much_as_its_label(focus):
+    """Drawn after the overlay was seen, they say the most of what the overlay said."""
+    plan, weights = replace(PLAN, boxes=3.0, focus=focus), np.zeros(4, np.float32)
+    weights[0] = 1
+    bare = [np.zeros((0, 4), np.float32)] * 4
+    marked = [bare[0], *[np.array([[10, 10, 40, 40]], np.float32)] * 3]
+    counted = []
+    for boxes, weight in ((bare, weights), (marked, weights), (marked, None)):
+        trainee = Trainee(plan)
+        trainee.learn(replace(broken(), boxes=boxes, weights=weight), 1e-3)
+        counted.append(trainee.box_head.weight.detach())
+    assert torch.allclose(counted[0], counted[1], atol=1e-6)
+    assert not torch.allclose(counted[0], counted[2], atol=1e-6)
+
+
 def broken(count=4):
     """Noise without boxes, all of it labelled fractured."""
     images = np.random.default_rng(0).random((count, 1, 96, 64), np.float32)
