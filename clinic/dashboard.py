@@ -62,6 +62,9 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     about = {"job": shown, "chart": _curve(shown), "who": who}
     if not shown.is_open:  # looked at once, not every two seconds
         about |= {"bytes": leavings.size(shown), "kept": leavings.obstacle(shown)}
+        about["served"] = ModelVersion.objects.filter(
+            digest=shown.compared.get("incumbent_digest", "")
+        ).first()
     return render(request, "_job_part.html" if part else "job.html", about)
 
 

@@ -2,16 +2,24 @@
 
 import json
 import shutil
+from itertools import count
 
 import numpy as np
 import pytest
 from django.conf import settings as configured
 from playwright.sync_api import expect
 
-from clinic import registry
-from clinic.models import ModelVersion, ShadowReading
+from clinic import jobs, learning, measuring, registry
+from clinic.models import Job, ModelVersion, ShadowReading
 from inference import artifact
 from tests.browser.test_accessibility import browser_context_args, findings  # noqa: F401
+from tests.clinic.factories import (
+    make_prediction,
+    make_review,
+    make_study,
+    make_user,
+)
+from tests.clinic.judged import side_of
 from tests.inference import tiny
 
 CARD = json.loads((configured.SHIPPED_MODELS / "resnet18" / "card.json").read_text())
@@ -128,6 +136,59 @@ def test_promote_with_a_reason_and_back_with_one_click(
     page.get_by_role("button", name="Roll back to this").click()
     expect(page.locator(".message")).to_contain_text("is back in service")
     assert (stage(better), stage(serving)) == ("retired", "active")
+
+
+@pytest.fixture
+def held(scene, serving, monkeypatch):
+    """Verdicts on held-out patients, one of each kind, and as few are enough."""
+    monkeypatch.setattr(learning, "FEWEST_HELD", 1)
+    reader = make_user("radiologist", name="reader")
+    names = (name for name in map("P{}".format, count()) if side_of(name) == "test")
+    for verdict, name in zip(("fracture", "no_fracture"), names):
+        prediction = make_prediction(make_study(patient_id=name))
+        make_review(prediction, reader, verdict)
+
+
+def elsewhere():
+    """A holdout that no other model knows."""
+    told = holdout(sharp=1.6)
+    cases = [case | {"id": f"other-{case['id']}"} for case in told["cases"]]
+    return {"cases": cases, "digest": "0c" * 32}
+
+
+def test_one_from_elsewhere_is_measured_and_then_judged(
+    page, sign_in, held, serving, register, shot
+):
+    better = register("stranger", **elsewhere())
+    sign_in("administrator")
+    open_models(page)
+    page.get_by_role("link", name="stranger").click()
+    expect(page.locator(".blockers")).to_contain_text("The holdouts differ")
+    expect(page.get_by_role("button", name="Promote")).to_be_disabled()
+    page.get_by_role("button", name="Measure both").click()
+    expect(page.locator("h1")).to_contain_text("Measurement")
+    expect(page.locator("#state")).to_contain_text("Waiting for a worker")
+    taken = jobs.claim(pk=Job.objects.get().pk)
+    jobs.beat(job=taken, step=f"measuring {serving.name} {serving.brief}", done=1)
+    expect(page.locator("#state")).to_contain_text("1 of 2", timeout=8000)
+    sound(page)
+    shot("measurement-running")
+    both = {"by_study": CARD["test_by_study"], "by_image": CARD["test"]}
+    compared = {"candidate": both, "incumbent": both}
+    compared |= {"candidate_holdout": holdout(sharp=1.6), "holdout": holdout()}
+    measuring.finish(
+        job=taken, compared=compared | {"incumbent_digest": serving.digest}
+    )
+    expect(page.locator("#compared-title")).to_be_visible(timeout=8000)
+    sound(page)
+    shot("measurement-done", both=True)
+    page.locator("#job").get_by_role("link", name="stranger").click()
+    expect(page.locator("main")).to_contain_text("Last measured together by")
+    shot("model-measured", both=True)
+    page.get_by_label("Reason").first.fill("Better on our own patients.")
+    page.get_by_role("button", name="Promote: the next study is read by it").click()
+    expect(page.locator(".message")).to_contain_text("is in service")
+    assert (stage(better), stage(serving)) == ("active", "retired")
 
 
 def test_two_side_by_side(page, sign_in, scene, serving, register, shot):

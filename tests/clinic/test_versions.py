@@ -272,7 +272,7 @@ def test_two_without_a_common_holdout_are_measured_for_the_asking(
     assert answer.redirect_chain[-1][0] == f"/jobs/{job.pk}/"
     shown = answer.text
     assert f"<h1>Measurement {job.pk}</h1>" in shown
-    assert "0.0 of 2" in shown
+    assert "0 of 2" in shown
     assert "learning rate" not in shown
     assert f"Measurement {job.pk}</a>" in page(steward, "/jobs/")
     waits = page(steward, f"/models/{stranger.pk}/")
@@ -291,6 +291,7 @@ def test_two_without_a_common_holdout_are_measured_for_the_asking(
     assert f'measured by <a href="/jobs/{job.pk}/">measurement {job.pk}</a>' in beside
     done = page(steward, f"/jobs/{job.pk}/")
     assert f'<th scope="col">stranger {stranger.brief}</th>' in done
+    assert "in service then" in done and f"/models/{serving.pk}/" in done
 
 
 def test_a_measurement_that_cannot_be_is_refused_in_words(steward, fresh):
