@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.evaluate import Interval, interval
+from search.draws import Interval, interval
 from search.example import Box
 
 FROM, TO = 0.02, 0.5  # false positives an image

@@ -10,7 +10,9 @@ from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.calibration import calibration_curve
 from sklearn.covariance import LedoitWolf
+from sklearn.metrics import zero_one_loss
 from torch import nn
 
 from inference.artifact import Spec
@@ -31,22 +33,23 @@ STEPS = np.linspace(1, 0.5, 11)  # coverage
 def reliability(labels: np.ndarray, scores: np.ndarray) -> dict[str, object]:
     """Expected calibration error, and the bins of equal width behind it (Guo et al.
     2017). fractured: how many of a bin's `count` images are."""
-    which = np.minimum((scores * BINS).astype(int), BINS - 1)
-    bins = []
-    for i in range(BINS):
-        inside = which == i
-        count = int(inside.sum())
+    edges = np.linspace(0, 1, BINS + 1)
+    counts = np.bincount(np.searchsorted(edges[1:-1], scores), minlength=BINS)
+    curve = calibration_curve(labels, scores, pos_label=1, n_bins=BINS)
+    filled, bins, gap = zip(*curve, strict=True), [], 0.0
+    for i, count in enumerate(counts.tolist()):
+        share, mean = next(filled) if count else (0.0, None)
         bins.append(
             {
                 "low": i / BINS,
                 "high": (i + 1) / BINS,
                 "count": count,
-                "mean_probability": float(scores[inside].mean()) if count else None,
-                "fractured": int(labels[inside].sum()),
+                "mean_probability": mean,
+                "fractured": round(share * count),
             }
         )
-    gaps = np.bincount(which, weights=scores - labels, minlength=BINS)
-    return {"ece": float(np.abs(gaps).sum() / len(labels)), "bins": bins}
+        gap += count * abs((mean or 0.0) - share)
+    return {"ece": float(gap / len(labels)), "bins": bins}
 
 
 def calibration(judged: Judged, spec: Spec) -> dict[str, object]:
@@ -67,8 +70,8 @@ def coverage(judged: Judged, spec: Spec) -> list[dict[str, float]]:
     curve = []
     for share in STEPS:
         kept = surest[: max(round(share * len(surest)), 1)]
-        wrong = (scores[kept] >= spec.threshold) != judged.labels[kept]
-        curve.append({"coverage": round(float(share), 2), "error": float(wrong.mean())})
+        error = zero_one_loss(judged.labels[kept], scores[kept] >= spec.threshold)
+        curve.append({"coverage": round(float(share), 2), "error": float(error)})
     return curve
 
 

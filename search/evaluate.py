@@ -1,22 +1,23 @@
-"""From scores and labels to a report: AUROC, accuracy, confusion, with intervals."""
+"""From scores and labels to a report: AUROC, accuracy, confusion, with intervals.
 
-from collections.abc import Callable, Sequence
+Figures are scikit-learn's, their intervals drawn by `search.draws`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    recall_score,
+    roc_auc_score,
+)
 
-Measure = Callable[[np.ndarray, np.ndarray], float]  # labels, scores
+from search import draws as drawn
+from search.draws import Interval, interval
 
 EVEN = 0.5  # as likely as not, by the network's own account: nothing was chosen
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value with its 90 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -46,32 +47,25 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """The chance that a fractured case scores above a sound one, ties halved.
 
     nan where one of the classes is missing. labels: (N,) of 0 and 1. ValueError for
-    scores that are not finite: nan would sort as the highest. scikit-learn's answers
-    the same (tested) after forty times as long, and one report asks 24,000 times.
+    scores that are not finite.
     """
     if not np.isfinite(scores).all():
         raise ValueError("Not every score is a finite number.")
-    broken, sound = np.asarray(scores)[labels == 1], np.asarray(scores)[labels == 0]
-    if not len(broken) or not len(sound):
-        return float("nan")
-    order = np.sort(sound)
-    below = np.searchsorted(order, broken, "left")
-    not_above = np.searchsorted(order, broken, "right")
-    return float((below + not_above).mean() / 2 / len(sound))
+    both = len(np.unique(labels)) == 2
+    return float(roc_auc_score(labels, scores)) if both else float("nan")
 
 
-def auroc_within(
-    labels: np.ndarray, scores: np.ndarray, groups: Sequence[str]
-) -> float:
-    """AUROC over the pairs inside one group; nan without any."""
-    groups, wins, pairs = np.asarray(groups), 0.0, 0
-    for name in np.unique(groups):
-        inside = groups == name
-        count = int(labels[inside].sum()) * int((1 - labels[inside]).sum())
-        if count:
-            wins += count * auroc(labels[inside], scores[inside])
-            pairs += count
-    return wins / pairs if pairs else float("nan")
+def aurocs(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """As measured, then of every further row of `counts` (1 + draws, N)."""
+    return np.append(auroc(labels, scores), drawn.aurocs(labels, scores, counts[1:]))
+
+
+def accuracies(
+    labels: np.ndarray, flagged: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """As measured, then of every further row of `counts` (1 + draws, N)."""
+    again = drawn.shares(flagged == labels, counts[1:])
+    return np.append(accuracy_score(labels, flagged), again)
 
 
 def report(
@@ -87,24 +81,21 @@ def report(
 
     The bootstrap draws whole groups (patients, blocks) with replacement: cases of
     one person are not independent, and drawing them singly would give an interval
-    too narrow.
+    too narrow. AUROC inside the groups is ours: scikit-learn has none.
     """
     labels, scores, groups = map(np.asarray, (labels, scores, groups))
-    samples = [np.arange(len(labels)), *resamples(groups, draws, seed)]
-    within = [auroc_within(labels[s], scores[s], groups[s]) for s in samples]
-    confusion = _confusion(labels, scores >= threshold)
+    counts, flagged = drawn.of_groups(groups, draws, seed), scores >= threshold
+    tn, fp, fn, tp = confusion_matrix(labels, flagged, labels=[0, 1]).ravel().tolist()
     return Report(
         cases=len(labels),
         fractured=int(labels.sum()),
-        auroc=interval([auroc(labels[s], scores[s]) for s in samples]),
-        auroc_within=interval(within),
-        accuracy=interval(
-            [np.mean((scores[s] >= threshold) == labels[s]) for s in samples]
-        ),
+        auroc=interval(aurocs(labels, scores, counts)),
+        auroc_within=interval(drawn.aurocs(labels, scores, counts, groups)),
+        accuracy=interval(accuracies(labels, flagged, counts)),
         threshold=threshold,
-        confusion=confusion,
-        sensitivity=_share(confusion["tp"], confusion["fn"]),
-        specificity=_share(confusion["tn"], confusion["fp"]),
+        confusion={"tp": tp, "fp": fp, "fn": fn, "tn": tn},
+        sensitivity=_recall(labels, flagged, 1),
+        specificity=_recall(labels, flagged, 0),
     )
 
 
@@ -147,30 +138,7 @@ def temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(candidates[int(np.argmin(losses))])
 
 
-def resamples(groups: np.ndarray, draws: int, seed: int) -> list[np.ndarray]:
-    """Indices of the cases of each bootstrap draw of whole groups, (N,) names."""
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    picks = rng.integers(len(members), size=(draws, len(members)))
-    return [np.concatenate([members[i] for i in pick]) for pick in picks]
-
-
-def interval(values: Sequence[float]) -> Interval | None:
-    """The first value is the measured one, the others are the bootstrap's."""
-    if np.isnan(values[0]):
-        return None
-    low, high = np.nanquantile(values[1:], (0.05, 0.95))
-    return Interval(float(values[0]), float(low), float(high))
-
-
-def _share(right: int, wrong: int) -> float | None:
-    return right / (right + wrong) if right + wrong else None
-
-
-def _confusion(labels: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
-    return {
-        "tp": int((flagged & (labels == 1)).sum()),
-        "fp": int((flagged & (labels == 0)).sum()),
-        "fn": int((~flagged & (labels == 1)).sum()),
-        "tn": int((~flagged & (labels == 0)).sum()),
-    }
+def _recall(labels: np.ndarray, flagged: np.ndarray, of: int) -> float | None:
+    """Of the cases of one class the share that is told right; None without any."""
+    known = of in labels
+    return float(recall_score(labels, flagged, pos_label=of)) if known else None

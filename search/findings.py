@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from search.ablation import Answers, Bench
-from search.evaluate import Interval, auroc, interval, operating_point, resamples
+from search.draws import Interval, interval, of_groups
+from search.evaluate import accuracies, aurocs, operating_point
 from search.markdown import in_words, markdown
 from search.run import SENSITIVITY
 
@@ -52,20 +53,25 @@ class Cases:
     scores: np.ndarray
     groups: np.ndarray
 
-    def mean(self, measure: Callable[..., float]) -> Interval:
-        """Of `measure`(labels, scores) over the seeds, with its 90 % interval."""
-        draws = resamples(self.groups, DRAWS, SEED)
-        everybody = np.arange(len(self.labels))
-        return interval([self._mean(measure, d) for d in (everybody, *draws)])
+    def auroc(self) -> Interval:
+        """Mean over the seeds, with its 90 % interval."""
+        return interval(self._means(aurocs, self.scores))
 
     def less(self, other: "Cases") -> Interval:
         """AUROC of these less that of `other`, on the same draws."""
-        draws = [np.arange(len(self.labels)), *resamples(self.groups, DRAWS, SEED)]
-        return interval([self._mean(auroc, d) - other._mean(auroc, d) for d in draws])
+        mine, theirs = (c._means(aurocs, c.scores) for c in (self, other))
+        return interval(mine - theirs)
 
-    def _mean(self, measure: Callable[..., float], chosen: np.ndarray) -> float:
-        labels = self.labels[chosen]
-        return float(np.mean([measure(labels, s[chosen]) for s in self.scores]))
+    def accuracy(self, thresholds: Sequence[float]) -> Interval:
+        """Mean over the seeds, each by its own threshold."""
+        flagged = self.scores >= np.array(thresholds)[:, None]
+        return interval(self._means(accuracies, flagged))
+
+    def _means(
+        self, measure: Callable[..., np.ndarray], told: np.ndarray
+    ) -> np.ndarray:
+        counts = of_groups(self.groups, DRAWS, SEED)
+        return np.mean([measure(self.labels, one, counts) for one in told], axis=0)
 
 
 def findings(
@@ -81,8 +87,6 @@ def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
     images = _images(bench, "test", told)
     test = _grouped(bench, "test", told, images)
     board = replace(images, scores=images.scores.mean(0, keepdims=True))
-    chosen = [_threshold(bench, one) for one in told]
-    surer = Cases(test.labels, test.scores - np.array(chosen)[:, None], test.groups)
     against = None
     if row.against:
         others = [bench.answers(row.against, one.seed) for one in told]
@@ -92,12 +96,12 @@ def _finding(bench: Bench, name: str, told: Sequence[Answers]) -> Finding:
         words=row.words,
         against=row.against,
         seeds=len(told),
-        validation=round(_studies(bench, "validation", told).mean(auroc).value, 4),
-        test_image=images.mean(auroc),
-        test=test.mean(auroc),
-        mirrored=_studies(bench, "test", told, "mirrored").mean(auroc),
-        together=_grouped(bench, "test", told, board).mean(auroc),
-        accuracy=surer.mean(lambda labels, scores: np.mean((scores >= 0) == labels)),
+        validation=round(_studies(bench, "validation", told).auroc().value, 4),
+        test_image=images.auroc(),
+        test=test.auroc(),
+        mirrored=_studies(bench, "test", told, "mirrored").auroc(),
+        together=_grouped(bench, "test", told, board).auroc(),
+        accuracy=test.accuracy([_threshold(bench, one) for one in told]),
         gained=test.less(against) if against else None,
         hits=_hits(told) if row.pointed else None,
         epochs=float(np.mean([one.epochs for one in told])),

@@ -21,7 +21,7 @@ from inference.artifact import file_digest
 from inference.preprocess import Recipe
 from search import candidate, data, dataset, supernet_file
 from search.candidate import EPOCHS, Task, attempt
-from search.evaluate import Interval, auroc
+from search.draws import Interval
 from search.findings import Cases
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours
@@ -220,8 +220,8 @@ def _row(
         SPACES[bench.space].to_json(only) if only else None,
         costs.get("parameters"),
         costs.get("madds"),
-        inherited.mean(auroc),
-        fresh.mean(auroc),
+        inherited.auroc(),
+        fresh.auroc(),
         inherited.less(fresh),
     )
 

@@ -27,7 +27,8 @@ from search.baselines import LINE_UP, build
 from search.candidate import learning
 from search.card import milliseconds
 from search.closeup import suspected
-from search.evaluate import Interval, auroc, interval, resamples
+from search.draws import Interval, interval, of_groups
+from search.evaluate import aurocs
 from search.example import Example
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours, refuse_unmarked
@@ -196,8 +197,8 @@ def _areas(test: Patches, scores: Sequence[np.ndarray]) -> np.ndarray:
 def _auroc(test: Patches, scores: Sequence[np.ndarray]) -> Interval | None:
     labels, owners = test.samples.labels, test.samples.owners
     patients = np.array([example.patient for example in test.examples])[owners]
-    draws = [np.arange(len(labels)), *resamples(patients, DRAWS, 0)]
-    return interval([np.mean([auroc(labels[d], s[d]) for s in scores]) for d in draws])
+    counts = of_groups(patients, DRAWS, 0)
+    return interval(np.mean([aurocs(labels, s, counts) for s in scores], axis=0))
 
 
 def report(lineup: Lineup, found: Sequence[Row]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from search.evaluate import Interval
+from search.draws import Interval
 
 NOT_MEASURABLE = "not measurable"
 

@@ -74,6 +74,7 @@ WITHOUT_TORCH = {
     "search.strategies",
     "search.supernet_header",
 }
+HEAVY = {"torch", "sklearn"}
 HOMES = {
     "botocore": ("clinic/store.py", "clinic/settings.py"),
     "captum": "inference/explain/",
@@ -184,10 +185,11 @@ def test_no_page_reaches_a_bridge_however_late():
         *(f"import {module}" for module in sorted(WITHOUT_TORCH)),
     ],
 )
-def test_the_web_process_never_loads_torch(code):
+def test_the_web_process_never_loads_torch_nor_scikit_learn(code):
     """Slow to import and hundreds of MB per process: workers only."""
+    code += "; import sys; sys.exit(not sys.modules.keys().isdisjoint(HEAVY))"
     subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; sys.exit('torch' in sys.modules)"],
+        [sys.executable, "-c", code.replace("HEAVY", str(HEAVY))],
         check=True,
         cwd=ROOT,
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "clinic.settings"},

@@ -10,7 +10,6 @@ from inference.networks import Arch
 from inference.preprocess import Recipe
 from search import ablation, findings
 from search.ablation import Bench
-from search.evaluate import auroc
 from search.experiments import PUBLISHED, ROWS, UNLABELLED, Row
 from search.findings import Cases
 from search.samples import Samples
@@ -106,10 +105,12 @@ def test_a_mean_over_seeds_and_its_interval():
     labels = np.array([0, 1, 0, 1])
     good, bad = [0.1, 0.9, 0.2, 0.8], [0.9, 0.1, 0.8, 0.2]
     cases = Cases(labels, np.array([good, bad]), np.array(["a", "a", "b", "b"]))
-    found = cases.mean(auroc)
+    found = cases.auroc()
     assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
     better = replace(cases, scores=np.array([good, good]))
     assert better.less(cases).value == 0.5
+    assert cases.accuracy([0.5, 0.5]).value == 0.5
+    assert cases.accuracy([0.5, 0.95]).value == 0.75  # the bad one: all sound
 
 
 @pytest.mark.parametrize("name", [n for n, row in ROWS.items() if row.against])

@@ -31,6 +31,18 @@ def test_sensitivity_where_nine_in_ten_sound_are_right(broken, share):
     assert contest.sensitivity(labels[:10], scores[:10]) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_that_sensitivity_is_the_best_of_any_threshold_whatever_ties(seed):
+    rng = np.random.default_rng(seed)
+    labels, scores = rng.integers(0, 2, 40), rng.integers(0, 9, 40)
+    best = max(
+        np.mean(scores[labels == 1] >= least)
+        for least in range(10)
+        if np.mean(scores[labels == 0] >= least) <= 0.1
+    )
+    assert contest.sensitivity(labels, scores) == pytest.approx(best)
+
+
 def test_multiply_adds_of_a_convolution_and_a_dense_layer():
     network = torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 6 * 8, 1)

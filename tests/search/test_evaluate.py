@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from search.evaluate import (
+    accuracies,
     auroc,
-    auroc_within,
+    aurocs,
     operating_point,
     report,
     specific_point,
@@ -39,7 +39,6 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order_ties_halved(cases):
         assert np.isnan(auroc(labels, scores))
         return
     assert auroc(labels, scores) == pytest.approx(np.mean(pairs))
-    assert auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -54,7 +53,8 @@ def test_auroc_within_cannot_profit_from_one_group_looking_different():
     groups = ["all broken"] * 2 + ["high"] * 2 + ["low"] * 4
     assert auroc(labels, scores) > 0.5
     # high: 8 against 9, lost. low: 1 against 1, 1, 2: two ties and a loss.
-    assert auroc_within(labels, scores, groups) == pytest.approx((0 + 1) / 4)
+    within = report(labels, scores, groups, 5, draws=50).auroc_within
+    assert within.value == pytest.approx((0 + 1) / 4)
 
 
 def test_confusion_and_rates_are_counted_at_the_threshold():
@@ -66,6 +66,27 @@ def test_confusion_and_rates_are_counted_at_the_threshold():
     assert found.specificity == pytest.approx(1 / 2)
     assert found.accuracy.value == pytest.approx(3 / 5)
     assert (found.cases, found.fractured) == (5, 3)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_of_one_class_the_other_has_no_rate_and_there_is_no_auroc(label):
+    found = report(np.full(3, label), np.array([0.9, 0.6, 0.1]), list("abc"), 0.5)
+    assert (found.auroc, found.auroc_within) == (None, None)
+    assert (found.sensitivity is None, found.specificity is None) == (not label, label)
+    assert found.accuracy.value == pytest.approx((2 if label else 1) / 3)
+    cells = {"tp": 2, "fn": 1} if label else {"fp": 2, "tn": 1}
+    assert found.confusion == dict.fromkeys(("tp", "fp", "fn", "tn"), 0) | cells
+
+
+def test_the_first_of_the_figures_is_measured_and_the_others_are_drawn():
+    labels, scores, _ = scored(60)
+    counts = np.array([np.ones(60), np.ones(60), np.arange(60) % 3])
+    areas = aurocs(labels, scores, counts)
+    right = accuracies(labels, scores >= 0.5, counts)
+    for found in areas, right:
+        assert found[0] == pytest.approx(found[1]) != found[2]
+    assert areas[0] == auroc(labels, scores)
+    assert right[0] == np.mean((scores >= 0.5) == labels)
 
 
 def test_the_interval_holds_the_value_and_shrinks_with_more_patients():

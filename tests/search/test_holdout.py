@@ -1,15 +1,18 @@
 """What a card tells of the holdout, and the figures drawn from it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 
 import inference
 from inference.artifact import Spec
 from inference.networks import ARCHS
 from inference.preprocess import Recipe
+from search.calibration import reliability
 from search.card import Judged
 from search.card import holdout as written
 from search.evaluate import auroc
@@ -244,3 +247,19 @@ def test_the_calibration_error_is_the_gap_between_said_and_seen():
     assert calibration_error(cases) == pytest.approx(0.25)
     mixed = [*cases, *(Case(f"n{i}", f"n{i}", f"n{i}", 0, 0.0) for i in range(10))]
     assert calibration_error(mixed) == pytest.approx(0.125)
+
+
+def test_the_calibration_error_is_that_of_scikit_learns_curve(model):
+    """Also of probabilities at the very edge of a bin, which lie in the lower one."""
+    told = [(0.05, 0), (0.1, 1), (0.15, 0), (0.45, 0), (0.5, 1), (0.55, 0), (1, 1)]
+    cases = [replace(model.cases[0], probability=p, label=label) for p, label in told]
+    for found in model.cases, cases:
+        labels = np.array([case.label for case in found])
+        chances = np.array([case.probability for case in found])
+        shares, means = calibration_curve(labels, chances, n_bins=10)
+        counts = np.unique(
+            np.searchsorted(np.linspace(0, 1, 11)[1:-1], chances), return_counts=True
+        )[1]
+        gap = np.average(np.abs(shares - means), weights=counts)
+        assert calibration_error(found) == pytest.approx(gap)
+        assert reliability(labels, chances)["ece"] == pytest.approx(gap)

@@ -1,6 +1,6 @@
 """Tables for a person."""
 
-from search.evaluate import Interval
+from search.draws import Interval
 from search.markdown import figure, in_words, markdown
 
 
