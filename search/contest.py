@@ -3,7 +3,7 @@
 Not by what their cards say: every model reads every case again, here and now.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from inference import artifact
 from inference.artifact import Spec
-from search import card, data
+from search import card, data, pointing
 from search.card import Judged, by_study, milliseconds
 from search.evaluate import EVEN, Report
+from search.example import Example
 from search.markdown import figure, in_words, markdown
 from search.parts import Parts, refuse_lacking
 from search.run import assess, judge
@@ -29,8 +30,8 @@ SPECIFICITY = 0.9  # at which sensitivities are compared
 class Row:
     """One model, by its own threshold. even: by study, at EVEN instead.
     without_metal: of the images known to show no osteosynthesis, None where nobody
-    says. madds: multiply-adds of one view. milliseconds: CPU time of one view,
-    compiled."""
+    says. pointing: see search.pointing.played, empty where no fracture is marked.
+    madds: multiply-adds of one view. milliseconds: CPU time of one view, compiled."""
 
     model: str
     digest: str
@@ -39,6 +40,7 @@ class Row:
     even: Report
     sensitivity_at_specificity: float | None
     without_metal: Report | None
+    pointing: Mapping[str, Mapping[str, float]]
     parameters: int
     madds: int
     milliseconds: float
@@ -64,6 +66,7 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
             even=by_study(judged, replace(spec, threshold=EVEN)),
             sensitivity_at_specificity=sensitivity(judged.labels, judged.logits),
             without_metal=_without_metal(judged, spec),
+            pointing=_pointing(network, spec, test),
             parameters=sum(weight.numel() for weight in network.parameters()),
             madds=madds(network, (1, 1, spec.recipe.height, spec.recipe.width)),
             milliseconds=milliseconds(network, spec),
@@ -125,6 +128,7 @@ def table(found: Sequence[Row]) -> str:
         f"sens. at {SPECIFICITY:.0%} spec.",
         "study tp/fp/fn/tn",
         "without metal",
+        "peak in a box, of flagged, LRP / Grad-CAM",
         "parameters",
         "MAdds",
         "ms",
@@ -143,10 +147,23 @@ def _cells(row: Row) -> list[str]:
         figure(row.sensitivity_at_specificity, 3),
         "/".join(str(count) for count in row.study.confusion.values()),
         in_words(row.without_metal.auroc) if row.without_metal else "unknown",
+        _hits(row.pointing),
         f"{row.parameters / 1e6:.2f} M",
         f"{row.madds / 1e9:.2f} G",
         f"{row.milliseconds:.1f}",
     ]
+
+
+def _hits(played: Mapping[str, Mapping[str, float]]) -> str:
+    flagged = [shares for shares in played.values() if shares["flagged"]]
+    return " / ".join(f"{shares['hits_flagged']:.0%}" for shares in flagged) or "–"
+
+
+def _pointing(
+    network: nn.Module, spec: Spec, test: Sequence[Example]
+) -> dict[str, dict[str, float]]:
+    marked, by = pointing.marked(test), pointing.methods(spec)
+    return pointing.played(network, spec, marked, by) if marked else {}
 
 
 def _without_metal(judged: Judged, spec: Spec) -> Report | None:

@@ -1,7 +1,9 @@
 """Models side by side: figures that can be worked out by hand."""
 
+import csv
+import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.networks import Arch, build
 from inference.preprocess import Recipe
-from search import contest
+from search import contest, pointing
 from search.parts import Parts
 from tests.search.test_run import folder_of_phantoms
 
@@ -72,7 +74,33 @@ def test_every_model_has_a_row_on_the_same_cases(tmp_path):
     assert reports["by_study"] == asdict(rows[0].study)
     assert reports["by_image"] == asdict(rows[0].instance)
     assert [case["id"] for case in holdout["cases"]] == [e.name for e in test]
+    marked = pointing.marked(test)
+    for row, folder in zip(rows, folders, strict=True):
+        spec, network = artifact.load_spec(folder), artifact.load_network(folder)
+        by = pointing.methods(spec)
+        assert row.pointing == pointing.played(network, spec, marked, by)
+    assert {shares["flagged"] for shares in rows[0].pointing.values()} == {0}
     table = contest.table(rows)
     assert table.count("\n") == 3
     assert f"{rows[0].instance.accuracy.value:.3f}" in table
     assert f"{rows[0].even.accuracy.value:.3f}" in table
+    shares = {"flagged": 4.0, "hits_flagged": 0.625, "hits": 0.5}
+    played = {"lrp": shares, "gradcam": shares | {"hits_flagged": 0.75}}
+    for found, cell in ((played, "62% / 75%"), (rows[0].pointing, "–"), ({}, "–")):
+        row = contest.table([replace(rows[0], pointing=found)]).splitlines()[2]
+        assert [c.strip() for c in row.split("|")][10] == cell
+
+
+def test_where_nobody_marked_a_fracture_there_is_no_pointing_game(tmp_path):
+    images = folder_of_phantoms(tmp_path / "phantoms", 40)
+    table = images / "examples.csv"
+    lines = csv.DictReader(io.StringIO(table.read_text()))
+    bare = [line | {"boxes": ""} for line in lines]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, bare[0])
+        writer.writeheader()
+        writer.writerows(bare)
+    spec = Spec("tiny", TINY, RECIPE, "alo", threshold=0.0)
+    artifact.save(tmp_path / "tiny", spec, build(TINY).state_dict(), {})
+    (row,) = contest.rows([tmp_path / "tiny"], images, tmp_path / "work")
+    assert row.pointing == {}
