@@ -145,10 +145,10 @@ def _part(row: dict[str, str]) -> str:
 
 
 def coco_boxes(path: Path) -> dict[str, list[Box]]:
-    """File name -> its boxes, of a COCO file."""
+    """File name -> its boxes, of a COCO file; none for an image that has none."""
     coco = json.loads(path.read_text())
     names = {image["id"]: image["file_name"] for image in coco["images"]}
-    boxes = defaultdict(list)
+    boxes = defaultdict(list, {name: [] for name in names.values()})
     for annotation in coco["annotations"]:
         boxes[names[annotation["image_id"]]].append(tuple(annotation["bbox"]))
     return boxes

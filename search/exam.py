@@ -60,7 +60,7 @@ def questions(labels: Path, boxes: Path | None = None) -> list[Question]:
     """The rows of a CSV: image and label, study and patient if they are known.
 
     Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, by the
-    file's name. ValueError says which row is wrong, and how.
+    file's path or its bare name. ValueError says which row is wrong, and how.
     """
     marked = _box_file(boxes) if boxes else {}
     try:
@@ -193,7 +193,7 @@ def _question(
         raise ValueError(f"{where}: the label {label[:20]!r} is neither 0 nor 1")
     study = (row.get(names["study"]) or "").strip() or file
     patient = (row.get(names["patient"]) or "").strip() or study
-    boxes = tuple(marked.get(Path(file).name, ()))
+    boxes = tuple(marked.get(file, marked.get(Path(file).name, ())))
     return Question(file, int(label in BROKEN), study, patient, boxes)
 
 
@@ -208,7 +208,7 @@ def _box_file(path: Path) -> dict[str, list[Box]]:
         raise ValueError(
             f"{path.name} is no COCO file with boxes [x, y, width, height]: {error!r}"
         ) from error
-    return {Path(name).name: boxes for name, boxes in found.items()}
+    return {Path(name).name: boxes for name, boxes in found.items()} | found
 
 
 def _counted(answers: Sequence[Answer]) -> dict[str, object]:

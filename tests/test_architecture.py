@@ -61,6 +61,7 @@ WITHOUT_TORCH = {
     "search.demographics_page",
     "search.drawn",
     "search.example",
+    "search.excerpt",
     "search.gate",
     "search.hardware",
     "search.holdout",

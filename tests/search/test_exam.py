@@ -230,6 +230,21 @@ def test_a_table_that_is_no_text_says_so(tmp_path):
         exam.questions(tmp_path / "labels.csv")
 
 
+@pytest.mark.parametrize(
+    ("file", "marked"), [("a/1.png", True), ("b/1.png", False), ("c/2.png", True)]
+)
+def test_boxes_are_of_the_path_or_else_of_the_bare_name(tmp_path, file, marked):
+    names = ["a/1.png", "b/1.png", "2.png"]
+    coco = {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(names)],
+        "annotations": [{"image_id": i, "bbox": [i, 0, 5, 5]} for i in (0, 2)],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(coco))
+    (tmp_path / "labels.csv").write_text(f"image,label\n{file},1\n")
+    (asked,) = exam.questions(tmp_path / "labels.csv", tmp_path / "boxes.json")
+    assert bool(asked.boxes) is marked
+
+
 @pytest.mark.parametrize("box", [[1, 2, 3], ["a", "b", "c", "d"], [1, 2, -3, 4], 5])
 def test_boxes_that_are_none_are_refused_in_words(folder, box):
     coco = {

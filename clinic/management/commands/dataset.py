@@ -1,4 +1,4 @@
-"""Make a data set for training from an archive, and tell who is in one."""
+"""Make a data set from an archive, tell who is in one, take a side out of it."""
 
 import csv
 import json
@@ -12,10 +12,12 @@ from search.build import Built, build, in_words
 from search.dataset import verify
 from search.demographics import rows_of, summary
 from search.demographics_page import write
+from search.excerpt import excerpt
+from search.excerpt import in_words as side_in_words
 
 
 class Command(BaseCommand):
-    help = "Build a data set from DICOM or pictures; report who is in one; check one."
+    help = "Build a data set from DICOM or pictures; tell, check or take apart one."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,6 +48,10 @@ class Command(BaseCommand):
         telling = verbs.add_parser("report", help="age, sex, side, view and the like")
         telling.add_argument("source", type=Path, metavar="DIR|CSV")
         telling.add_argument("--out", **folder, required=True)
+        taking = verbs.add_parser("part", help="one side of it, as evaluate reads it")
+        taking.add_argument("side", choices=["training", "validation", "test"])
+        taking.add_argument("source", **folder)
+        taking.add_argument("--out", **folder, required=True)
         checking = verbs.add_parser("verify", help="is it what was frozen?")
         checking.add_argument("source", **folder)
 
@@ -70,6 +76,10 @@ class Command(BaseCommand):
         folder = source if source.is_dir() else source.parent
         write(out, told, f"Who is in {folder.resolve().name}")
         self.stdout.write(f"{told['images']} images: {out}")
+
+    def _part(self, *, side: str, source: Path, out: Path, **_: object) -> None:
+        found = excerpt(source, side, out)
+        self.stdout.write(side_in_words(side, found))
 
     def _verify(self, *, source: Path, **_: object) -> None:
         manifest = verify(source)

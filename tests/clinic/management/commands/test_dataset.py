@@ -8,6 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from search.data import examples
+from search.exam import questions
+from search.parts import Parts
 from tests.search.archive import fill
 
 
@@ -45,6 +47,20 @@ def test_build_then_verify_then_report(archive, capsys):
     assert json.loads(capsys.readouterr().out) == {"digest": digest}
     call_command("dataset", "report", out, "--out", archive / "who")
     assert (archive / "who" / "demographics.html").exists()
+
+
+def test_a_side_is_written_for_evaluate_and_told(archive, capsys):
+    sides = vars(Parts.of(examples(built(archive))))
+    side, found = max(sides.items(), key=lambda item: len(item[1]))
+    capsys.readouterr()
+    call_command("dataset", "part", side, archive / "out", "--out", archive / "part")
+    assert capsys.readouterr().out.startswith(f"{side}: images {len(found)} (fractured")
+    asked = questions(archive / "part" / "labels.csv")
+    assert [archive / "out" / q.file for q in asked] == [e.image for e in found]
+    with pytest.raises(CommandError, match="is there already"):
+        call_command(
+            "dataset", "part", side, archive / "out", "--out", archive / "part"
+        )
 
 
 def test_the_salt_is_made_once_kept_to_ourselves_and_not_in_the_data_set(archive):
