@@ -55,7 +55,8 @@ class Pseudonyms:
 
     def of(self, kind: str, name: str) -> str:
         """16 hexadecimal digits for the `name` of a `kind`: patient, study, image."""
-        told = f"{kind}/{name}".encode()
+        # A path need not be UTF-8, and is told in surrogates then.
+        told = f"{kind}/{name}".encode(errors="surrogatepass")
         return hmac.new(self.salt, told, hashlib.sha256).hexdigest()[:16]
 
     def patient(self, known: str) -> str:
@@ -138,9 +139,17 @@ def _moved_by(days: int) -> Callable[[Dataset, tuple[int, int]], None]:
         if tag not in ds:
             return
         when = _date(str(ds[tag].value))
-        ds[tag].value = f"{when - timedelta(days):%Y%m%d}" if when else ""
+        ds[tag].value = _earlier(when, days) if when else ""
 
     return move
+
+
+def _earlier(when: date, days: int) -> str:
+    """Nothing for what stands for no date, such as the year 1 of .NET."""
+    try:
+        return (when - timedelta(days)).isoformat().replace("-", "")
+    except OverflowError:
+        return ""
 
 
 def _tag(keyword: str) -> tuple[int, int]:

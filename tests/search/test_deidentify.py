@@ -1,5 +1,6 @@
 """Nothing that leaves an image's header says who it was."""
 
+import os
 from datetime import datetime
 
 import pytest
@@ -62,6 +63,12 @@ def test_a_pseudonym_is_the_same_again_and_only_for_the_same(salt, one, other):
     assert names.of("patient", one) != Pseudonyms(salt + b"x").of("patient", one)
 
 
+def test_a_name_in_another_encoding_has_a_pseudonym_too():
+    one, other = (os.fsdecode(name) for name in (b"R\xf6ntgen", b"R\xfcntgen"))
+    assert NAMES.of("file", one) == NAMES.of("file", one)
+    assert NAMES.of("file", one) != NAMES.of("file", other)
+
+
 def date_of(ds, patient):
     return datetime.strptime(described(ds, patient, NAMES)["date"], "%Y%m%d")
 
@@ -76,11 +83,16 @@ def test_dates_move_by_one_amount_a_patient():
     assert 365 <= moved <= 3653
 
 
-@pytest.mark.parametrize("date", ["", "20241301", "yesterday", "2024"])
+@pytest.mark.parametrize("date", ["", "20241301", "yesterday", "2024", "00010101"])
 def test_a_date_that_is_none_is_left_out(date):
     ds = radiograph("p", 1)
     ds.StudyDate = date
     assert described(ds, "p", NAMES)["date"] == ""
+
+
+def test_a_date_of_early_years_has_eight_digits():
+    ds = radiograph("p", 1, StudyDate="00201231")
+    assert len(described(ds, "p", NAMES)["date"]) == 8
 
 
 @pytest.mark.parametrize(
