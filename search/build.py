@@ -39,6 +39,7 @@ from search.transform import Made, Rules
 
 Left = tuple[str, str]  # a path below the source, and a code of WHY
 OPTIONS, LOCK = "options.json", ".lock"
+OURS = {LOCK, f".{OPTIONS}.part"}  # all that a build leaves which is killed at once
 AT_ONCE = 32  # headers a process looks at for one message
 
 WHY = {
@@ -151,7 +152,7 @@ def _same_options(rules: Rules, labels: Path | None) -> None:
     }
     kept = rules.out / OPTIONS
     if not kept.exists():
-        strangers = [path.name for path in rules.out.iterdir() if path.name != LOCK]
+        strangers = [path.name for path in rules.out.iterdir() if path.name not in OURS]
         if strangers:
             raise BuildRefused(f"{rules.out} holds something else: {strangers[0]}.")
         dataset.write_text(kept, json.dumps(options, indent=1))

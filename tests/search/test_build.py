@@ -232,6 +232,14 @@ def test_nothing_is_left_out_in_silence(tmp_path):
         build(source, tmp_path / "out", unnamed=True, **options)
 
 
+def test_a_build_that_was_killed_at_its_very_first_file_goes_on(tmp_path):
+    source, out = fill(tmp_path / "in", 1), tmp_path / "out"
+    out.mkdir()
+    (out / ".options.json.part").write_text('{"scope')
+    assert build(source, out, salt=SALT, jobs=1).report["images"] == 2
+    assert not (out / ".options.json.part").exists()
+
+
 def test_one_build_at_a_time(archive, tmp_path):
     import fcntl
 
