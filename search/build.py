@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -33,37 +32,14 @@ from search import (
     workers,
 )
 from search.deidentify import Pseudonyms
+from search.outcome import Left, counted, dropped, in_words
 from search.sources import Study
 from search.table import Table
 from search.transform import Made, Rules
 
-Left = tuple[str, str]  # a path below the source, and a code of WHY
 OPTIONS, LOCK = "options.json", ".lock"
 OURS = {LOCK, f".{OPTIONS}.part"}  # all that a build leaves which is killed at once
 AT_ONCE = 32  # headers a process looks at for one message
-
-WHY = {
-    "not_dicom": "neither DICOM nor a picture, or the header is damaged",
-    "truncated": "the file ends early; filled up, it would teach the filling",
-    "no_pixels": "the object carries no pixels",
-    "not_an_image": "a report, a segmentation or another object that is no image",
-    "multi_frame": "several frames",
-    "colour": "a coloured picture",
-    "undecodable": "the pixels cannot be decoded",
-    "too_large": "too many pixels or bytes",
-    "blank": "every pixel is the same",
-    "not_a_radiograph": "CT, MR, ultrasound or another kind of image",
-    "other_part": "the header names a part of the body that was not asked for",
-    "burned_in": "the header says that text is burned into the pixels",
-    "duplicate": "the same instance once more",
-    "two_patients": "the study names another patient than its first image",
-    "no_patient": "neither header nor table says whose it is: the same person might "
-    "be on two sides",
-    "no_row": "a picture of which the table says nothing",
-    "link": "a link to a file or a folder: what it leads to is not looked at",
-    "hidden": "hidden: its name or its folder's begins with a dot",
-}
-LISTED = 20  # lines of the table that a report names
 
 
 class BuildRefused(ValueError):
@@ -72,7 +48,7 @@ class BuildRefused(ValueError):
 
 @dataclass(frozen=True)
 class Built:
-    """digest: of the manifest. dropped: (path below the source, code of WHY)."""
+    """digest: of the manifest. dropped: (path below the source, code of `WHY`)."""
 
     digest: str
     report: dict[str, object]
@@ -213,7 +189,7 @@ def _frozen(rules: Rules, studies: Sequence[Study], left: Sequence[Left]) -> Bui
     return Built(
         str(manifest["digest"]),
         _told(rules.out / "report.json"),
-        _dropped(made, left),
+        dropped(made, left),
     )
 
 
@@ -228,7 +204,7 @@ def _finished(rules: Rules, made: Sequence[Made], left: Sequence[Left]) -> Built
             "build into another folder."
         )
     rows = list(dataset.all_rows(rules.out))
-    told = _report(rules, rows, made, left)
+    told = counted(rows, made, left, rules.table)
     if not rows:
         raise BuildRefused(f"No image was taken. {in_words(told)}".strip())
     labelled = (row for row in rows if row["label"])
@@ -238,56 +214,4 @@ def _finished(rules: Rules, made: Sequence[Made], left: Sequence[Left]) -> Built
     who = demographics.summary(rows)
     demographics_page.write(rules.out, who, f"Who is in {rules.out.name}")
     digest = dataset.freeze(rules.out)["digest"]
-    return Built(str(digest), told, _dropped(made, left))
-
-
-def _dropped(made: Sequence[Made], left: Sequence[Left]) -> list[Left]:
-    return sorted([*left, *(pair for m in made for pair in m.dropped)])
-
-
-def _report(
-    rules: Rules,
-    rows: Sequence[dict[str, str]],
-    made: Sequence[Made],
-    left: Sequence[Left],
-) -> dict[str, object]:
-    codes = Counter(code for _, code in _dropped(made, left))
-    known = set(rules.table.lines.values())
-    idle = sorted(known - {line for m in made for line in m.lines})
-    labels = Counter(row["label"] for row in rows)
-    return {
-        "files": len(rows) + codes.total(),
-        "images": len(rows),
-        "studies": len({row["study"] for row in rows}),
-        "patients": len({row["patient"] for row in rows}),
-        "fractured": labels["1"],
-        "not_fractured": labels["0"],
-        "without_label": labels[""],
-        "table": {"rows": len(known), "idle": len(idle), "lines": idle[:LISTED]},
-        "dropped": {
-            code: {"files": number, "why": WHY[code]}
-            for code, number in codes.most_common()
-        },
-    }
-
-
-def in_words(report: dict) -> str:
-    lines = [
-        "{images} images of {studies} studies and {patients} patients: {fractured} "
-        "fractured, {not_fractured} not, {without_label} without a label.".format(
-            **report
-        ),
-        f"{report['files'] - report['images']} of {report['files']} files dropped.",
-    ]
-    lines += [
-        f"  {found['files']} {code}: {found['why']}"
-        for code, found in report["dropped"].items()
-    ]
-    if (table := report["table"])["idle"]:
-        named = ", ".join(map(str, table["lines"]))
-        more = ", …" if table["idle"] > len(table["lines"]) else ""
-        lines.append(
-            f"{table['idle']} of {table['rows']} rows of the table say nothing of an "
-            f"image that was taken: line {named}{more}."
-        )
-    return "\n".join(lines) + "\n"
+    return Built(str(digest), told, dropped(made, left))

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
+import numpy as np
 from dicomanonymizer import simpledicomanonymizer as profile
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
@@ -62,6 +63,12 @@ class Pseudonyms:
     def patient(self, known: str) -> str:
         """For a patient ID, as a header, a table or the archive spells it."""
         return self.of("patient", patient_id(known))
+
+    def pixels(self, pixels: np.ndarray) -> str:
+        """For the same pixels, in whatever file they came: the file's digest differs
+        with the patient it names."""
+        content = str(pixels.shape).encode() + pixels.tobytes()
+        return self.of("group", hashlib.sha256(content).hexdigest())
 
     def days(self, patient: str) -> int:
         """How many days the dates of `patient` move into the past: one to ten years."""

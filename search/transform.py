@@ -23,11 +23,12 @@ PARTIAL = ".partial"
 SEEN = ".seen"  # beside the studies: a copy of the same source makes the same data
 # Half the time of zlib's own search, and smaller: radiographs repeat by neighbours.
 COMPRESSION = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+UNFORESEEN = "unforeseen"  # the code of any error but those named, before its class
 EVERYTHING = "all"  # the scope of a data set that takes any part of the body
 
 
 class Dropped(Exception):
-    """An image that could be read and is not wanted. code: one of `build.WHY`."""
+    """An image that could be read and is not wanted. code: one of `outcome.WHY`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -57,12 +58,14 @@ class Rules:
 @dataclass(frozen=True)
 class Made:
     """What became of one study's files. dropped: (file, code). lines: of the table,
-    whose rows say something of an image that was taken."""
+    whose rows say something of an image that was taken. pixels: (image, the name of
+    its pixels); None of a study from before they had one."""
 
     study: str
     images: int
     dropped: tuple[tuple[str, str], ...]
     lines: tuple[int, ...] = ()
+    pixels: tuple[tuple[str, str], ...] | None = None
 
 
 def make(rules: Rules, study: Study) -> Made:
@@ -71,27 +74,30 @@ def make(rules: Rules, study: Study) -> Made:
     Only OSError comes out, where a file cannot be fetched: then there is no folder,
     and trying again may help.
     """
-    if (made := standing(rules, study)) is not None:
+    made = standing(rules, study)
+    if made is not None and made.pixels is not None:
         return made
     name, seen = rules.study(study), [_times(rules, study), _contents(rules, study)]
     partial, final = rules.out / PARTIAL / name, rules.out / STUDIES / name
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     rows: dict[str, Row] = {}
-    dropped, lines = [], set()
+    dropped, lines, pixels = [], set(), {}
     for file in study.files:
         try:
-            row, said = _image(rules, study, file, partial, rows)
-            rows[row["image"]] = row
-            lines |= said
-        except (UnreadableFrame, Dropped) as error:
-            dropped.append((file, error.code))
+            row, said, same = _image(rules, study, file, partial, rows)
+        except Exception as error:
+            dropped.append((file, _code(error)))
+            continue
+        rows[row["image"]], pixels[row["image"]] = row, same
+        lines |= said
     write_rows(partial / "study.csv", [rows[image] for image in sorted(rows)])
     told = {
         "sources": _fingerprint(rules, study),
         "images": len(rows),
         "dropped": [[rules.names.of("file", f), code] for f, code in dropped],
         "lines": sorted(lines),
+        "pixels": dict(sorted(pixels.items())),
     }
     write_text(partial / "study.json", json.dumps(told, indent=1))
     shutil.rmtree(final, ignore_errors=True)
@@ -99,7 +105,7 @@ def make(rules: Rules, study: Study) -> Made:
     write_text(rules.out / SEEN / name, json.dumps(seen))
     final.parent.mkdir(exist_ok=True)
     partial.rename(final)
-    return Made(name, len(rows), tuple(dropped), tuple(told["lines"]))
+    return _made(name, tuple(dropped), told)
 
 
 def standing(rules: Rules, study: Study) -> Made | None:
@@ -111,9 +117,26 @@ def standing(rules: Rules, study: Study) -> Made | None:
             return None
         files = {rules.names.of("file", file): file for file in study.files}
         dropped = tuple((files[file], code) for file, code in told["dropped"])
-        return Made(name, told["images"], dropped, tuple(told["lines"]))
-    except (OSError, ValueError, LookupError, TypeError):
+        return _made(name, dropped, told)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _made(
+    name: str, dropped: tuple[tuple[str, str], ...], told: Mapping[str, object]
+) -> Made:
+    pixels = tuple(told["pixels"].items()) if "pixels" in told else None
+    return Made(name, told["images"], dropped, tuple(told["lines"]), pixels)
+
+
+def _code(error: Exception) -> str:
+    """Why this one file is left out. Never the text of an error that nobody foresaw:
+    it may hold a name. OSError goes on, as trying again may help."""
+    if isinstance(error, OSError):
+        raise error
+    if isinstance(error, (UnreadableFrame, Dropped)):
+        return error.code
+    return f"{UNFORESEEN} {type(error).__name__}"
 
 
 def _fingerprint(rules: Rules, study: Study) -> str:
@@ -144,9 +167,12 @@ def _contents(rules: Rules, study: Study) -> str:
 
 def _image(
     rules: Rules, study: Study, file: str, folder: Path, before: Mapping[str, Row]
-) -> tuple[Row, set[int]]:
-    """Write the picture into `folder`; -> its row, and the lines of the table that say
-    something of it. before: the rows of the study."""
+) -> tuple[Row, set[int], str]:
+    """Write the picture into `folder`; -> its row, the lines of the table that say
+    something of it, the name of its pixels. before: the rows of the study.
+
+    group: the same pixels under two patients must not be learnt from and judged by.
+    """
     read = _picture if is_picture(file) else _radiograph
     pixels, sop, patient, row, lines = read(rules, study, file)
     image = rules.names.of("image", sop or file)
@@ -159,10 +185,10 @@ def _image(
         raise Dropped("duplicate")
     if any(row["patient"] != names["patient"] for row in before.values()):
         raise Dropped("two_patients")  # they might be on two sides of a split
-    path = folder / f"{image}.png"
-    if not cv2.imwrite(str(path), pixels, COMPRESSION):
-        raise OSError(f"{path} cannot be written")
-    return row | names, lines
+    same = rules.names.pixels(pixels)
+    encoded = cv2.imencode(".png", pixels, COMPRESSION)[1]
+    (folder / f"{image}.png").write_bytes(encoded.tobytes())
+    return {"group": same} | row | names, lines, same
 
 
 def _picture(rules: Rules, study: Study, file: str) -> tuple:

@@ -1,9 +1,12 @@
-"""A small archive of DICOM files: cheap, because all share one phantom's pixels."""
+"""A small archive of DICOM files: cheap, because all show one phantom, each of them
+moved by something else."""
 
 import copy
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
+import numpy as np
 from pydicom import Dataset
 
 from inference.phantom import study
@@ -20,10 +23,16 @@ def radiograph(patient: str, number: int, view: int = 1, **tags: object) -> Data
     ds.StudyInstanceUID = f"1.2.3.{abs(hash_of(patient))}.{number}"
     ds.SOPInstanceUID = f"{ds.StudyInstanceUID}.{view}"
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.PixelData = moved(ds.PixelData, f"{patient}/{number}/{view}")
     ds.AccessionNumber, ds.StudyDate = f"A{patient}{number}", "20240131"
     for keyword, value in tags.items():
         setattr(ds, keyword, value)
     return ds
+
+
+def moved(pixels: bytes, name: str) -> bytes:
+    words = np.frombuffer(pixels, np.uint16)
+    return np.roll(words, crc32(name.encode()) % words.size).tobytes()
 
 
 def hash_of(text: str) -> int:

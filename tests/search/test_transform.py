@@ -12,8 +12,8 @@ import pytest
 from inference import dicom
 from inference.unreadable import UnreadableFrame
 from search import dataset, sources, transform
-from search.build import WHY
 from search.deidentify import Pseudonyms
+from search.outcome import WHY
 from search.sources import Study
 from search.table import Table
 from search.transform import Rules, make
@@ -123,6 +123,38 @@ def test_a_study_is_of_one_patient(rules):
     assert (made.images, made.dropped) == (1, (("b", "two_patients"),))
 
 
+def test_an_image_is_grouped_by_its_pixels_unless_the_table_says_how(rules):
+    said = Table(images={"b": {"group": "one bone"}})
+    rules = rules(said)
+    pixels = radiograph("p", 1).PixelData
+    for patient, name in zip("pqr", "abc", strict=True):
+        save(radiograph(patient, 1, PixelData=pixels), rules.source / name)
+    made = [make(rules, Study(f"uid/{name}", (name,))) for name in "abc"]
+    first, named, third = (rows(rules, one)[0]["group"] for one in made)
+    assert first == third == rules.names.pixels(dicom.frame(radiograph("p", 1)).pixels)
+    assert named == rules.names.of("group", "one bone")
+    assert len({dict(one.pixels).popitem()[1] for one in made}) == 1
+
+
+def test_an_error_that_nobody_foresaw_costs_one_file_and_tells_its_class(
+    rules, monkeypatch
+):
+    def raises(ds, *_):
+        if ds.SOPInstanceUID.endswith(".2"):
+            raise ZeroDivisionError("Secret^p")
+        return {}
+
+    monkeypatch.setattr(transform, "described", raises)
+    rules = rules()
+    for view in (1, 2, 3):
+        save(radiograph("p", 1, view), rules.source / str(view))
+    made = make(rules, Study("uid/x", ("1", "2", "3")))
+    assert (made.images, made.dropped) == (2, (("2", "unforeseen ZeroDivisionError"),))
+    assert transform.standing(rules, Study("uid/x", ("1", "2", "3"))) == made
+    assert len(list((rules.out / dataset.STUDIES).rglob("*.png"))) == 2
+    assert not any(b"Secret" in data for data in content(rules.out).values())
+
+
 def test_pictures_need_a_row(rules):
     said = Table(images={"a.png": {"label": "0", "patient": "Mrs Secret", "age": "97"}})
     rules = rules(said)
@@ -205,4 +237,4 @@ def test_every_code_has_its_words():
     assert len(raised) > 3
     skipped = re.findall(r'\(name.as_posix\(\), "(\w+)"\)', inspect.getsource(sources))
     assert len(skipped) == 2
-    assert {*named, *raised, *skipped} == set(WHY)
+    assert {*named, *raised, *skipped, transform.UNFORESEEN} == set(WHY)
