@@ -10,6 +10,9 @@ from django.core.exceptions import ValidationError
 
 from inference import artifact
 from inference.artifact import DamagedArtifact
+from search.once import alone
+
+LOCK = ".lock"  # in MODEL_ROOT
 
 
 def whole(folder: Path, digest: str | None = None) -> str:
@@ -35,16 +38,22 @@ def spec(folder: Path) -> dict[str, object]:
     """As JSON, for who does without torch, which the checked spec needs."""
     try:
         return json.loads((folder / artifact.SPEC).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValidationError(f"{artifact.SPEC} cannot be read.") from error
 
 
 def keep_copy(folder: Path, digest: str) -> None:
-    """Whole or not at all, at MODEL_ROOT/digest; a damaged copy is replaced."""
+    """Whole or not at all, at MODEL_ROOT/digest; a damaged copy is replaced. Of several
+    who keep it at once, one copies and the others wait."""
     kept = Path(settings.MODEL_ROOT, digest)
     if _digest_of(kept) == digest:
         return
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    with alone(kept.with_name(LOCK)):
+        if _digest_of(kept) != digest:
+            _copy(folder, digest, kept)
+
+
+def _copy(folder: Path, digest: str, kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".copy-") as room:
         fresh = Path(room, digest)
         fresh.mkdir()
