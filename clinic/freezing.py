@@ -20,7 +20,7 @@ from clinic.models import ImageReading, Prediction, Review
 from clinic.pacs import GoneFromPacs, Pacs
 from inference import dicom
 from inference.unreadable import UnreadableFrame
-from search.deidentify import described
+from search.deidentify import Pseudonyms, described
 from search.demographics import rows_of, summary
 
 TABLE = "examples.csv"
@@ -92,6 +92,7 @@ def _fetch(
     the fracture is boxed on one view of an image, the others of it are sound. group:
     the same pixels under two patients must not be learnt from and judged by.
     """
+    names = pseudonyms.names()
     review = Review.objects.select_related("prediction__study").get(pk=pk)
     study = review.prediction.study
     images = review.prediction.images.filter(state=Prediction.State.READ)
@@ -99,28 +100,35 @@ def _fetch(
         name = f"{image.instance_id}.png"
         try:
             ds = _judged(image, pacs)
-            pixels = dicom.frame(ds).pixels
+            pixels, header = _seen(ds, study.patient_id, names)
         except UnreadableFrame as error:
             missing[error.code].append(image.instance_id)
             continue
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-        header = described(ds, study.patient_id, pseudonyms.names())
         yield {column: header[column] for column in HEADER} | {
             "image": name,
             "label": int(review.verdict == Review.Verdict.FRACTURE),
             "study": study.pk,
-            "patient": pseudonyms.patient(study.patient_id),
-            "group": _same(pixels),
+            "patient": names.patient(study.patient_id),
+            "group": names.pixels(pixels),
             "part": header["part"],
             "boxes": json.dumps(_boxes(review, image.instance_id)),
             "weight": weight,
         }
 
 
-def _same(pixels: np.ndarray) -> str:
-    """One name for the same pixels, in whatever file they came: the file's digest
-    differs with the patient it names."""
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+def _seen(
+    ds: Dataset, patient: str, names: Pseudonyms
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Pixels, and what the header says. UnreadableFrame, whatever is wrong with `ds`;
+    never in the words of an error that nobody foresaw, which may hold a name."""
+    try:
+        return dicom.frame(ds).pixels, described(ds, patient, names)
+    except UnreadableFrame:
+        raise
+    except Exception as error:
+        code = f"unforeseen {type(error).__name__}"
+        raise UnreadableFrame(code, "An error that nobody foresaw.") from error
 
 
 def _judged(image: ImageReading, pacs: Pacs) -> Dataset:

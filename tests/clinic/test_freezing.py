@@ -159,6 +159,33 @@ def test_an_image_that_is_no_more_what_was_judged_is_left_out_and_named(
     assert [e.image.name for e in data.examples(folder)] == [f"{second.pk}.png"]
 
 
+def test_an_error_that_nobody_foresaw_costs_one_image_and_tells_its_class(
+    review, tmp_path, monkeypatch
+):
+    first, second = Instance.objects.order_by("pk")
+    raised = iter([ZeroDivisionError("Mrs Secret")])
+    real = freezing.described
+
+    def described(*told):
+        for error in raised:
+            raise error
+        return real(*told)
+
+    monkeypatch.setattr(freezing, "described", described)
+    folder = tmp_path / "set"
+    _, missing = freezing.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=folder)
+    assert missing == {"unforeseen ZeroDivisionError": [first.pk]}
+    assert [path.name for path in folder.glob("*.png")] == [f"{second.pk}.png"]
+
+
+def test_pixels_have_the_name_that_a_built_data_set_gives_them(review, tmp_path):
+    freezing.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=tmp_path / "set")
+    names = pseudonyms.names()
+    for example in data.examples(tmp_path / "set"):
+        shown = cv2.imread(str(example.image), -1)
+        assert example.group == names.pixels(shown)
+
+
 def test_a_pacs_that_is_away_leaves_no_half_of_a_data_set(review, tmp_path):
     pacs = Files()
     pacs.away = True
