@@ -45,11 +45,10 @@ def _decode(data: bytes) -> np.ndarray:
     except Exception as error:
         # Damaged files make Pillow raise OSError, SyntaxError, ValueError,
         # struct.error, zlib.error, IndexError: all of them mean the same here.
-        cut = "truncated" in str(error) or "ended" in str(error)
-        raise UnreadableFrame(
-            "truncated" if cut else "undecodable",
-            f"The picture cannot be decoded: {error or type(error).__name__}.",
-        ) from error
+        if "truncated" in str(error) or "ended" in str(error):
+            raise UnreadableFrame("truncated", "The picture ends early.") from error
+        words = "The picture cannot be decoded."
+        raise UnreadableFrame("undecodable", words) from error
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -91,6 +91,16 @@ def test_what_is_no_picture_is_undecodable(data):
     assert refusal(data) in {"undecodable", "truncated"}
 
 
+def test_why_a_picture_is_not_read_is_said_in_fixed_sentences():
+    noisy = np.random.default_rng(0).integers(0, 255, (200, 150)).astype(np.uint8)
+    said = set()
+    for data in b"text", b"\xff\xd8" + b"\0" * 99, encoded(noisy, "PNG")[:9000]:
+        with pytest.raises(UnreadableFrame) as caught:
+            frame(data)
+        said.add(caught.value.reason)
+    assert said == {"The picture cannot be decoded.", "The picture ends early."}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_damaged_bytes_give_a_frame_or_a_reason(seed):
     rng = np.random.default_rng(seed)
