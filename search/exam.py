@@ -7,8 +7,7 @@ and never ends the exam.
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,9 @@ from tqdm import tqdm
 from inference.aggregate import AGGREGATIONS
 from inference.explain import EXPLAINERS
 from inference.reader import READ, Reader
-from search.data import Box, coco_boxes
+from search import coco
 from search.evaluate import EVEN, report
+from search.example import Box
 from search.finder import Finder
 from search.pointing import hit
 
@@ -59,21 +59,27 @@ class Answer:
 def questions(labels: Path, boxes: Path | None = None) -> list[Question]:
     """The rows of a CSV: image and label, study and patient if they are known.
 
-    Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, by the
-    file's path or its bare name. ValueError says which row is wrong, and how.
+    Names of columns and of labels: see COLUMNS, BROKEN, SOUND. boxes: COCO, see
+    `search.coco`. ValueError says which row is wrong, and how.
     """
-    marked = _box_file(boxes) if boxes else {}
+    found = _listed(labels)
+    if not boxes:
+        return found
+    marked = coco.boxes(boxes, [question.file for question in found])
+    return [replace(question, boxes=marked[question.file]) for question in found]
+
+
+def _listed(labels: Path) -> list[Question]:
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             names = _columns(rows.fieldnames or [])
-            found = [
-                _question(row, names, marked, f"{labels.name}, line {rows.line_num}")
+            return [
+                _question(row, names, f"{labels.name}, line {rows.line_num}")
                 for row in rows
             ]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{labels.name} is no table in UTF-8: {error}.") from error
-    return found
 
 
 def sit(
@@ -90,7 +96,7 @@ def sit(
 
 
 def marks(answers: Sequence[Answer], reader: Reader) -> dict[str, object]:
-    """How good the answers are, by image and by study, by every aggregation: at the
+    """How good the answers are, by image and by study, by every fixed rule: at the
     threshold, and where a finding counts as confident.
 
     Intervals are 90 %, from drawing whole patients.
@@ -179,36 +185,16 @@ def _columns(found: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _question(
-    row: Mapping[str, str],
-    names: Mapping[str, str],
-    marked: Mapping[str, Sequence[Box]],
-    where: str,
-) -> Question:
-    file = (row[names["image"]] or "").strip()
-    label = (row[names["label"]] or "").strip().lower()
+def _question(row: Mapping[str, str], names: Mapping[str, str], where: str) -> Question:
+    # A column may have no name, such as the index that pandas writes.
+    said = {ours: (row[its] or "").strip() for ours, its in names.items() if its}
+    file, label = said["image"], said["label"].lower()
     if not file:
         raise ValueError(f"{where}: no image is named")
     if label not in BROKEN | SOUND:
         raise ValueError(f"{where}: the label {label[:20]!r} is neither 0 nor 1")
-    study = (row.get(names["study"]) or "").strip() or file
-    patient = (row.get(names["patient"]) or "").strip() or study
-    boxes = tuple(marked.get(file, marked.get(Path(file).name, ())))
-    return Question(file, int(label in BROKEN), study, patient, boxes)
-
-
-def _box_file(path: Path) -> dict[str, list[Box]]:
-    try:
-        found = coco_boxes(path)
-        for box in (box for boxes in found.values() for box in boxes):
-            x, y, width, height = map(float, box)
-            if not all(map(isfinite, (x, y, width, height))) or min(width, height) < 0:
-                raise ValueError(f"{box} is no box")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path.name} is no COCO file with boxes [x, y, width, height]: {error!r}"
-        ) from error
-    return {Path(name).name: boxes for name, boxes in found.items()} | found
+    study = said.get("study") or file
+    return Question(file, int(label in BROKEN), study, said.get("patient") or study)
 
 
 def _counted(answers: Sequence[Answer]) -> dict[str, object]:

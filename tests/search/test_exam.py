@@ -256,6 +256,15 @@ def test_boxes_that_are_none_are_refused_in_words(folder, box):
         exam.questions(folder / "labels.csv", folder / "boxes.json")
 
 
+def test_a_column_without_a_name_is_no_study_and_no_patient(tmp_path):
+    """Such as the index that pandas writes."""
+    path = tmp_path / "labels.csv"
+    path.write_text(",image,label,study\n7,a.png,1,s\n8,b.png,0,\n")
+    first, second = exam.questions(path)
+    assert (first.study, first.patient) == ("s", "s")
+    assert (second.study, second.patient) == ("b.png", "b.png")
+
+
 def test_without_study_and_patient_every_image_is_its_own(tmp_path):
     path = Path(tmp_path, "labels.csv")
     path.write_text("\ufefffile,fracture\nb/a.png,Fractured\nc.png,0\n", "utf-8")

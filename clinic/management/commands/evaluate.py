@@ -12,7 +12,11 @@ NAMED = 20  # files that could not be read
 
 
 class Command(BaseCommand):
-    help = "Read labelled DICOM, PNG or JPEG files and tell how good the model is."
+    help = (
+        "Read labelled DICOM, PNG or JPEG files and tell how good the model is. "
+        "Studies are judged by every fixed rule; the learned aggregation has to be "
+        "fitted, and is measured by `benchmark aggregation`."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,7 +34,12 @@ class Command(BaseCommand):
             metavar="FILE.csv",
             help="columns image and label (0, 1), if known study and patient",
         )
-        parser.add_argument("--boxes", type=Path, metavar="COCO.json")
+        parser.add_argument(
+            "--boxes",
+            type=Path,
+            metavar="COCO.json",
+            help="of a file's name with its folders, or without where only one has it",
+        )
         parser.add_argument("--json", type=findings.json_file, metavar="OUT")
 
     def handle(self, **options: object) -> None:

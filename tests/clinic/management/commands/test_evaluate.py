@@ -56,6 +56,14 @@ def test_labels_without_a_label_are_refused_in_a_sentence(folder, tmp_path):
         evaluate(folder, None)
 
 
+def test_help_says_where_the_learned_aggregation_is_measured(capsys):
+    with pytest.raises(SystemExit):
+        call_command("evaluate", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "learned aggregation has to be fitted" in told
+    assert "`benchmark aggregation`" in told
+
+
 def test_only_so_many_unread_files_are_named(folder, capsys):
     with (folder / "labels.csv").open("a") as file:
         file.writelines(f"\ngone{n}.png,0" for n in range(24))
