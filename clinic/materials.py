@@ -43,7 +43,7 @@ def read_table(written: bytes) -> dict[str, object]:
     """ValidationError for what is no JSON object."""
     try:
         said = json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         words = "latency: this file is no latency table (JSON)."

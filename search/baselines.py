@@ -106,13 +106,20 @@ def entrant(name: str) -> Arch:
     if not Path(name).is_file():
         known = ", ".join(LINE_UP)
         raise ValueError(f"no network {name}: {known}, or a file of an architecture")
-    said, refusals = json.loads(Path(name).read_text()), []
+    said, refusals = _read(Path(name)), []
     for space in SPACES.values():
         try:
             return arch(space, space.from_json(said))
         except ValueError as error:
             refusals.append(str(error))
     raise ValueError(f"{Path(name).name}: {'; '.join(dict.fromkeys(refusals))}")
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name}: no architecture, as it is no JSON") from error
 
 
 def build(arch: Arch) -> nn.Module:

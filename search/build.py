@@ -145,7 +145,7 @@ def _told(kept: Path) -> dict[str, object]:
     """What an earlier build wrote into `kept`. BuildRefused if it was changed."""
     try:
         told = json.loads(kept.read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
         raise BuildRefused(f"{kept} is not what a build wrote: take another folder.")

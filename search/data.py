@@ -51,7 +51,8 @@ def examples(folder: Path) -> list[Example]:
         found = read(folder)
     except BadTable:
         raise
-    except (KeyError, TypeError, ValueError) as error:  # in FracAtlas' own files
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        # In FracAtlas' own files.
         raise BadTable(f"{folder.name} is not laid out so: {error!r}.") from error
     if not found:
         raise BadTable(f"{folder.name} lists no image that has a label.")

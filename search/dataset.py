@@ -137,7 +137,7 @@ def _name(folder: Path, path: Path) -> str:
 def _read(folder: Path) -> dict[str, object]:
     try:
         said = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AlteredDataset(f"{folder}: {MANIFEST} cannot be read.") from error
     return said if isinstance(said, dict) else {}
 

@@ -27,6 +27,9 @@ from search.example import Box, Example
 Proposal = tuple[Box, float]  # in frame pixels; [0, 1]
 Seen = tuple[View, np.ndarray]  # how much each pixel of it is suspected, [0, 1]
 
+# What a file raises that holds none; the last two: too deep, too large.
+NO_DETECTIONS = (KeyError, TypeError, ValueError, AttributeError)
+NO_DETECTIONS += (RecursionError, OverflowError)
 FLOOR = 0.10  # of 1: what is suspected less is not proposed
 APART = 12  # view pixels of a 384-pixel view between two places that are suspected
 PLACES = 3  # of a view
@@ -64,7 +67,7 @@ def _detected(path: Path, found: Sequence[Example]) -> list[list[Proposal]]:
     {"images": [{"id", "file_name"}], "annotations": [the same, by those ids]}."""
     try:
         by_name = _by_name(json.loads(path.read_text()))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except NO_DETECTIONS as error:
         raise ValueError(
             f"{path.name}: no detections in COCO's form: {type(error).__name__} "
             f"({error})."

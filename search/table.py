@@ -130,7 +130,7 @@ def boxes_of(text: str) -> tuple[tuple[float, ...], ...] | None:
     """[[x, y, width, height], …] as JSON; None if it is something else."""
     try:
         found = tuple(map(_box, json.loads(text or "[]")))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None
     return found if None not in found else None
 

@@ -36,7 +36,7 @@ def test_no_name_leads_out_of_the_folder(data, name):
         materials.path("datasets", name)
 
 
-@pytest.mark.parametrize("written", [b"\xff", b"[1]", b"{"])
+@pytest.mark.parametrize("written", [b"\xff", b"[1]", b"{", b"[" * 60_000], ids=len)
 def test_a_file_that_is_no_table_is_refused_in_a_sentence(written):
     with pytest.raises(ValidationError, match="no latency table"):
         materials.read_table(written)

@@ -82,9 +82,10 @@ def test_a_file_names_an_architecture(tmp_path):
     path.write_text(json.dumps(space.to_json(SMALLEST)))
     options = dict(entrant(str(path)).options)
     assert (options["width"], options["depths"]) == (1.2, (2,) * 5)
-    path.write_text('{"width": 3}')
-    with pytest.raises(ValueError, match=r"best\.json: no architecture"):
-        entrant(str(path))
+    for text in '{"width": 3}', "{", "[" * 60_000:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"best\.json: no architecture"):
+            entrant(str(path))
     with pytest.raises(ValueError, match="no network vgg: resnet18, densenet161"):
         entrant("vgg")
 

@@ -185,7 +185,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(archive, tmp_path):
         build(tmp_path / "none", tmp_path / "out", salt=SALT)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "{", ""])
+@pytest.mark.parametrize("text", ["[]", "3", "{", "", "[" * 60_000], ids=len)
 def test_options_that_are_none_are_refused_in_words(archive, tmp_path, text):
     (tmp_path / "options.json").write_text(text)
     with pytest.raises(BuildRefused, match="is not what a build wrote"):

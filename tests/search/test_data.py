@@ -210,3 +210,11 @@ def test_what_is_read_of_a_folder_is_told_file_by_file(tmp_path):
     (tmp_path.parent / "outside.png").write_text("x")
     with pytest.raises(ValueError, match=r"outside\.png lies outside"):
         members(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[" * 60_000])
+def test_boxes_of_fracatlas_that_are_none_are_refused_in_words(tmp_path, text):
+    (tmp_path / "split_info.csv").write_text("image_id\n")
+    (tmp_path / "fractures_coco.json").write_text(text)
+    with pytest.raises(BadTable, match="is not laid out so"):
+        examples(tmp_path)

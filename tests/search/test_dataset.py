@@ -92,7 +92,12 @@ def test_a_file_gone_and_a_file_more(folder):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "cannot be read"), ("[]", "unknown version"), ("{}", "unknown version")],
+    [
+        ("", "cannot be read"),
+        ("[" * 60_000, "cannot be read"),
+        ("[]", "unknown version"),
+        ("{}", "unknown version"),
+    ],
 )
 def test_a_manifest_that_is_none(folder, text, words):
     (folder / dataset.MANIFEST).write_text(text)

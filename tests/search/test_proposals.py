@@ -66,6 +66,7 @@ def test_a_detectors_results_by_number(tmp_path, found):
         ([{"image_id": "z.png", "bbox": [1, 2, 3, 4], "score": 0.9}], "none of these"),
         ({"annotations": []}, "KeyError"),
         (7, "TypeError"),
+        ([{"image_id": "a.png", "bbox": [10**400, 2, 3, 4], "score": 1}], "Overflow"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_refused_in_words(
@@ -73,6 +74,12 @@ def test_a_file_that_cannot_be_understood_is_refused_in_words(
 ):
     with pytest.raises(ValueError, match=words):
         proposed(written(tmp_path, said), found)
+
+
+def test_a_file_that_nests_without_end_is_refused_in_words(tmp_path, found):
+    (tmp_path / "deep.json").write_text("[" * 60_000)
+    with pytest.raises(ValueError, match=r"deep\.json: no detections in COCO's form"):
+        proposed(tmp_path / "deep.json", found)
 
 
 def model(folder, arch):

@@ -35,6 +35,11 @@ def test_a_row_of_the_study_holds_for_its_images_and_the_image_knows_better(tmp_
         ("image,label,age\na,1,old\n", "line 2: the age or the boxes"),
         ('image,label,boxes\na,1,"[[1, 2, 3]]"\n', "line 2: the age or the boxes"),
         ("image,label,boxes\na,1,5\n", "line 2: the age or the boxes"),
+        ("image,label,boxes\na,1," + "[" * 60_000, "line 2: the age or the boxes"),
+        (
+            f'image,label,boxes\na,1,"[[{10**400}, 2, 3, 4]]"',
+            "line 2: the age or the boxes",
+        ),
         (
             'image,label,boxes\na,1,"[[1, 2, 3, 4]]"\na,1,"[[5, 6, 7, 8]]"\n',
             "line 3: of “a” an earlier row says something else: boxes.",

@@ -92,7 +92,7 @@ class Command(BaseCommand):
 def _read(measured: Path) -> object:
     try:
         return json.loads(measured.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         words = f"{measured.name} is not what an agent wrote (JSON)."
         raise UnfitTable(words) from error
 

@@ -81,6 +81,7 @@ def test_what_is_missing_is_named(tmp_path):
     ("change", "words"),
     [
         (lambda said: "", r"measured\.json is not what an agent wrote \(JSON\)"),
+        (lambda said: "[" * 60_000, r"is not what an agent wrote \(JSON\)"),
         (lambda said: json.dumps([said]), "no object of JSON"),
         (lambda said: json.dumps(said | {"space": "mars"}), "space is none of ofa"),
         (lambda said: json.dumps(said | {"networks": [1] * 8}), "network 0"),
