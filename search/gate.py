@@ -7,11 +7,11 @@ speaks against it too. The cards hold what is judged (`search.holdout` describes
 format). Numpy only, no torch: the web process judges.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from search import holdout, overlays
-from search.holdout import MEASURES, METHODS, Case, Measured
+from search import holdout, overlays, subgroups
+from search.holdout import MEASURES, METHODS, Measured
 from search.judgement import (
     PEOPLE,
     ROUNDING,
@@ -26,7 +26,6 @@ from search.judgement import (
 # Studies with, and without, a fracture that a holdout must have: of fewer, a single
 # one weighs more than the margin of sensitivity, and a draw tells nothing of others.
 FEWEST = 20
-CLASS_SIZE = 10  # studies of a label below which a subgroup's share of it says nothing
 NAMED = 3  # patients that a sentence names
 MARGINS = Margins()
 
@@ -41,7 +40,7 @@ class Gate:
 
     def rows(self) -> Iterator[Row]:
         yield from self._differences()
-        yield from self._subgroups()
+        yield from subgroups.compared(self.candidate, self.incumbent, self.margins)
         yield self._calibration()
         yield from self._pointing()
         yield self._speed()
@@ -57,27 +56,6 @@ class Gate:
             row = Row(what, float(old[0]), float(new[0]), found.low, found.high)
             passes = found.low >= -allowed - ROUNDING
             yield row if passes else replace(row, blocker=_may_be_worse(row, allowed))
-
-    def _subgroups(self) -> Iterator[Row]:
-        for group, indices in holdout.groups(self.candidate.cases).items():
-            if len(indices) < self.margins.subgroup_size:
-                continue
-            for label, what in ((1, "sensitivity"), (0, "specificity")):
-                of = [i for i in indices if self.candidate.cases[i].label == label]
-                if len(of) >= CLASS_SIZE:
-                    yield self._subgroup(f"{group} ({len(indices)} studies)", what, of)
-
-    def _subgroup(self, group: str, what: str, of: list[int]) -> Row:
-        was, now = (
-            _right([model.cases[i] for i in of], model.threshold)
-            for model in (self.incumbent, self.candidate)
-        )
-        words = (
-            f"In {group} {what} is {now:.3f} against {was:.3f} in service: "
-            f"at most {self.margins.subgroup:.2f} less is allowed."
-        )
-        passes = now >= was - self.margins.subgroup - ROUNDING
-        return Row(f"{what}, {group}", was, now, blocker="" if passes else words)
 
     def _calibration(self) -> Row:
         was = holdout.calibration_error(self.incumbent.cases)
@@ -190,9 +168,3 @@ def _may_be_worse(row: Row, allowed: float) -> str:
         f"{row.what[0].upper()}{row.what[1:]} {row.candidate:.3f} against "
         f"{row.incumbent:.3f} in service: {interval(row, allowed)}"
     )
-
-
-def _right(cases: Iterable[Case], threshold: float) -> float:
-    """How many are on the right side of `threshold`, [0, 1]."""
-    right = [(case.probability >= threshold) == bool(case.label) for case in cases]
-    return sum(right) / len(right)

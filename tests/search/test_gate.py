@@ -139,6 +139,80 @@ def test_a_subgroup_too_small_to_tell_is_not_judged(candidate, incumbent):
     assert not [row for row in judged.rows if "rare" in row.what]
 
 
+def rare_women(lost, fractured=9):
+    """600 men, half of them fractured, and 100 women, so many of them `fractured`; of
+    whom the first `lost` are overlooked."""
+    of = [("M", 1)] * 300 + [("M", 0)] * 300
+    of += [("F", 1)] * fractured + [("F", 0)] * (100 - fractured)
+    cases = []
+    for number, (sex, label) in enumerate(of):
+        seen = label and not (sex == "F" and number - 600 < lost)
+        name, group = f"s{number}", frozenset({f"sex {sex}"})
+        cases.append(Case(name, name, name, label, 0.9 if seen else 0.1, group))
+    return Measured(
+        "fresh" if lost else "serving",
+        0.5,
+        cases=tuple(cases),
+        pointing={"lrp": 0.6, "gradcam": 0.5},
+        milliseconds=100.0,
+        learnt_from=frozenset({"elsewhere"}),
+    )
+
+
+class TestASubgroupWithFewOfALabel:
+    """A share of fewer than ten studies is coarse: they are counted."""
+
+    @pytest.mark.parametrize("lost", [3, 9])
+    def test_it_refuses_whoever_loses_three_of_them(self, lost):
+        found = [w for w in refusals(rare_women(lost), rare_women(0)) if "sex" in w]
+        assert found == [
+            "In sex F (100 studies, 9 with a fracture) sensitivity is "
+            f"{1 - lost / 9:.3f} against 1.000 in service: {lost} fewer are right, and "
+            "of fewer than 10 at most 2 are allowed."
+        ]
+
+    def test_fewer_lost_than_tell_anything_are_noted(self):
+        judged = judge(rare_women(2), rare_women(0))
+        assert judged.blockers == ()
+        assert judged.notes == (
+            "In sex F (100 studies, 9 with a fracture) sensitivity says little: it is "
+            "0.778 against 1.000 in service, 2 fewer are right, and of fewer than 10 "
+            "it takes 3 to refuse.",
+        )
+
+    def test_one_that_loses_none_is_judged_and_passes(self):
+        better = replace(rare_women(0), name="fresh")
+        judged = judge(better, rare_women(3))
+        assert (judged.blockers, judged.notes) == ((), ())
+        rows = {row.what: row for row in judged.rows}
+        row = rows["sensitivity, sex F (100 studies, 9 with a fracture)"]
+        assert (row.incumbent, row.candidate) == (pytest.approx(6 / 9), 1.0)
+
+    @pytest.mark.parametrize(
+        ("fractured", "told"),
+        [
+            (2, "(100 studies, 2 with a fracture) sensitivity says little: it is 0.00"),
+            (0, "(100 studies, 0 with a fracture) sensitivity says nothing: there is "),
+        ],
+    )
+    def test_where_nothing_could_refuse_it_is_told(self, fractured, told):
+        after, before = rare_women(2, fractured), rare_women(0, fractured)
+        (note,) = judge(replace(after, name="fresh"), before).notes
+        assert note.startswith(f"In sex F {told}")
+
+    def test_the_sound_are_counted_too(self):
+        sound = changed(rare_women(0, 97), lambda c: c.probability)
+        alarmed = changed(
+            sound, lambda c: 0.9 if "sex F" in c.subgroups else c.probability
+        )
+        found = refusals(replace(alarmed, name="fresh"), sound)
+        (sentence,) = [words for words in found if "In sex F" in words]
+        assert sentence.startswith(
+            "In sex F (100 studies, 3 without a fracture) specificity is 0.000 against "
+            "1.000 in service: 3 fewer are right"
+        )
+
+
 def pictured(name, chances, *, aggregation="alo", side=lambda n: ""):
     return measured(name, 0.5, card_of(chances, side), aggregation)
 
