@@ -78,8 +78,9 @@ def told(version: ModelVersion, beside: ModelVersion | None) -> dict[str, object
         return {}
     served = job.compared["incumbent_digest"] == version.digest
     holdout = job.compared.get(HOLDOUTS["incumbent" if served else "candidate"])
-    # The card's own pointing game was played on other images.
-    return {"holdout": holdout, "pointing": {}} if holdout else {}
+    # What the card tells beside its holdout is of other images.
+    elsewhere = {"pointing": {}, "abstentions": {}}
+    return {"holdout": holdout} | elsewhere if holdout else {}
 
 
 def _of(version: ModelVersion, beside: ModelVersion) -> Q:

@@ -4,6 +4,7 @@ Promotion is a row, not a deploy: workers follow at their next study. The way in
 service leads through the gate (`search.gate`); the way back never does.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.utils import timezone
 from clinic import audit, measuring, shadows, shelf, tags
 from clinic.models import ModelVersion
 from inference import artifact
+from inference.doubt import Limits
 from search.gate import Judgement, judge
 from search.holdout import Measured, measured
 
@@ -160,7 +162,9 @@ def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured
         spec = shelf.spec(Path(settings.MODEL_ROOT, version.folder))
         card = version.card | measuring.told(version, beside)
         aggregation = str(spec["aggregation"])
-        return measured(name, float(spec["threshold"]), card, aggregation)
+        known = measured(name, float(spec["threshold"]), card, aggregation)
+        limits, confident = Limits(**spec["limits"]), float(spec["confident"])
+        return replace(known, confident=confident, limits=limits)
     except (ValidationError, KeyError, TypeError, ValueError):
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
 

@@ -15,7 +15,7 @@ from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from inference import artifact
 from inference.reader import open_reader
-from search import contest, data, exam, run, supernets
+from search import card, contest, data, exam, run, supernets
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
@@ -269,7 +269,11 @@ def _measured(version: ModelVersion, images: Path, work: Path) -> tuple[dict, di
     folder = Path(settings.MODEL_ROOT, version.folder)
     artifact.load_card(folder, version.digest)
     reports, holdout = contest.on_holdout(folder, images, work)
-    return reports | _costs(folder), holdout
+    known = {case["id"] for case in holdout["cases"]}
+    found = [example for example in data.examples(images) if example.name in known]
+    reader = open_reader(folder, version.digest)
+    told = card.abstentions(reader, found, settings.ANATOMY_SCOPE)
+    return reports | _costs(folder), holdout | {"abstentions": told}
 
 
 def _costs(model: Path) -> dict[str, int]:

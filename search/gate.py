@@ -10,7 +10,9 @@ format). Numpy only, no torch: the web process judges.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from search import holdout, overlays, subgroups
+import numpy as np
+
+from search import holdout, overlays, silence, subgroups
 from search.holdout import MEASURES, METHODS, Measured
 from search.judgement import (
     PEOPLE,
@@ -40,6 +42,8 @@ class Gate:
 
     def rows(self) -> Iterator[Row]:
         yield from self._differences()
+        yield self._solid()
+        yield silence.compared(self.candidate, self.incumbent, self.margins.left)
         yield from subgroups.compared(self.candidate, self.incumbent, self.margins)
         yield self._calibration()
         yield from self._pointing()
@@ -51,11 +55,16 @@ class Gate:
         after = holdout.measures(self.candidate, counts)
         before = holdout.measures(self.incumbent, counts)
         for what, new, old in zip(MEASURES, after, before):
-            found = holdout.estimate(new - old)
-            allowed = getattr(self.margins, what.lower())
-            row = Row(what, float(old[0]), float(new[0]), found.low, found.high)
-            passes = found.low >= -allowed - ROUNDING
-            yield row if passes else replace(row, blocker=_may_be_worse(row, allowed))
+            yield _drawn(what, new, old, getattr(self.margins, what.lower()))
+
+    def _solid(self) -> Row:
+        """Specificity at the second operating point, where marks are solid."""
+        counts = holdout.weights(self.candidate.cases)
+        sides = (
+            holdout.measures(replace(model, threshold=model.confident), counts)[2]
+            for model in (self.candidate, self.incumbent)
+        )
+        return _drawn("specificity of solid marks", *sides, self.margins.confident)
 
     def _calibration(self) -> Row:
         was = holdout.calibration_error(self.incumbent.cases)
@@ -161,6 +170,14 @@ def _too_few(candidate: Measured) -> Iterator[str]:
 def _paired(incumbent: Measured, candidate: Measured) -> Measured:
     by_id = {case.id: case for case in incumbent.cases}
     return replace(incumbent, cases=tuple(by_id[c.id] for c in candidate.cases))
+
+
+def _drawn(what: str, new: np.ndarray, old: np.ndarray, allowed: float) -> Row:
+    """new, old: as `holdout.measures` gives them."""
+    found = holdout.estimate(new - old)
+    row = Row(what, float(old[0]), float(new[0]), found.low, found.high)
+    passes = found.low >= -allowed - ROUNDING
+    return row if passes else replace(row, blocker=_may_be_worse(row, allowed))
 
 
 def _may_be_worse(row: Row, allowed: float) -> str:

@@ -9,7 +9,9 @@
               fracture the methods whose peak lies in it, missing in older cards,
      "hits": {"lrp": share of marked fractures in which the peak lies, each box wider
               by a tenth, "gradcam": the same}; older cards tell it under "pointing",
-     "milliseconds": CPU time of one view, on the machine that trained}
+     "milliseconds": CPU time of one view, on the machine that trained,
+     "abstentions": {"images": …, reason: of how many of them nothing is said}; else
+              the card tells it beside its holdout, of the same images}
 
 and under "parts": {"training": {"patients": […]}, "validation": {"patients": […]}},
 and of the models that it comes of "learnt_before": {"patients": […], "unnamed": […]}.
@@ -25,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.aggregate import AGGREGATIONS, Aggregation
+from inference.doubt import Limits
 from search import draws
-from search.told import figure, learnt_before, learnt_from
+from search.told import figure, learnt_before, learnt_from, silent
 
 METHODS = ("lrp", "gradcam")
 MEASURES = ("AUROC", "sensitivity", "specificity")
@@ -64,7 +67,8 @@ class Measured:
     cases: the studies that judge it. images: of them. trouble: why its holdout cannot
     be used, a sentence. learnt_from: the patients whom it was trained and tuned on, or
     those it comes of. unnamed: the latter whose cards do not name theirs. marked: the
-    images with a marked fracture, on which the overlays were measured.
+    images with a marked fracture, on which the overlays were measured. confident,
+    limits: of its spec. silent: images of which the reader was seen to say nothing.
     """
 
     name: str
@@ -78,6 +82,9 @@ class Measured:
     learnt_from: frozenset[str] | None = None
     unnamed: tuple[str, ...] = ()
     trouble: str = ""
+    confident: float = 1.0
+    limits: Limits = field(default_factory=Limits)
+    silent: int | None = None
 
 
 def measured(
@@ -113,6 +120,7 @@ def measured(
         pointing={key: rate for key, rate in rates.items() if rate is not None},
         marked=_marked(card, told, images),
         milliseconds=figure(told.get("milliseconds")),
+        silent=silent(told.get("abstentions", card.get("abstentions")), len(images)),
     )
 
 

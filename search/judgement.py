@@ -17,6 +17,8 @@ class Margins:
     auroc: float = 0.02
     sensitivity: float = 0.05
     specificity: float = 0.05
+    confident: float = 0.10  # specificity of solid marks, which are few
+    left: float = 0.05  # images of which nothing is said, more
     subgroup: float = 0.10
     subgroup_size: int = 30  # studies
     calibration: float = 0.03

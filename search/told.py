@@ -27,3 +27,12 @@ def learnt_before(card: Mapping[str, object]) -> dict[str, list[str]]:
     told = told if isinstance(told, Mapping) else {}
     found = {key: told.get(key) for key in ("patients", "unnamed")}
     return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
+
+
+def silent(abstentions: object, images: int) -> int | None:
+    """Of how many `images` the reader says nothing; None where others were counted."""
+    if not isinstance(abstentions, Mapping) or abstentions.get("images") != images:
+        return None
+    counts = [figure(n) for reason, n in abstentions.items() if reason != "images"]
+    fit = all(n is not None and n >= 0 for n in counts) and sum(counts) <= images
+    return int(sum(counts)) if fit else None

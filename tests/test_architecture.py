@@ -45,6 +45,7 @@ WITHOUT_TORCH = {
     "inference.blueprint",
     "inference.deflated",
     "inference.dicom",
+    "inference.doubt",
     "inference.dx",
     "inference.overlay",
     "inference.phantom",

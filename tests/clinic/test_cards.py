@@ -20,9 +20,8 @@ def version(settings):
     made = make_model("fresh", ModelVersion.Stage.CANDIDATE)
     folder = settings.MODEL_ROOT / made.folder
     folder.mkdir(parents=True)
-    folder.joinpath("spec.json").write_text(
-        json.dumps({"threshold": 0.5, "aggregation": "alo"})
-    )
+    spec = {"threshold": 0.5, "confident": 0.9, "aggregation": "alo", "limits": {}}
+    folder.joinpath("spec.json").write_text(json.dumps(spec))
     return made
 
 

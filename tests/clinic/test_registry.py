@@ -238,7 +238,8 @@ class TestPromote:
         bare = measured_card(hits={})
         old = promote(register("old", bare), administrator)
         new = register("new", bare)
-        (note,) = registry.judgement(new, old).notes
+        notes = registry.judgement(new, old).notes
+        (note,) = [words for words in notes if "verlays" in words]
         assert note.startswith("Overlays are not judged: both hold out 0 image(s)")
         assert promote(new, administrator).stage == ACTIVE
 
@@ -259,6 +260,35 @@ class TestPromote:
         strict = register("strict", threshold=0.95)
         with pytest.raises(ValidationError, match=r"Sensitivity 0\.000"):
             promote(strict, administrator)
+
+    def test_one_that_says_nothing_is_refused(self, register, serving, administrator):
+        mute = register("mute", limits=asdict(Limits(uncertain_to=1.0)))
+        with pytest.raises(ValidationError, match=r"mute .* says nothing of 1\.000"):
+            promote(mute, administrator)
+
+    def test_what_the_card_counted_as_left_to_people_is_judged(self, register, serving):
+        counted = {"images": 200, "poor_quality": 3, "unlike_training": 8}
+        card = measured_card() | {"abstentions": counted}
+        (sentence,) = registry.blockers(register("picky", card))
+        assert "says nothing of 0.055 of the held-out images" in sentence
+        card["abstentions"]["unlike_training"] = 7
+        assert registry.blockers(register("fine", card)) == []
+
+    def test_one_whose_limits_nobody_measured_is_refused(self, register, serving):
+        blurred = register("blurred", limits=asdict(Limits(sharpness=0.9)))
+        (sentence,) = registry.blockers(blurred)
+        assert "was not measured" in sentence and "leaves to people" in sentence
+
+    def test_solid_marks_are_judged_where_each_sets_them(self, register, serving):
+        card = measured_card()
+        for case in card["holdout"]["cases"]:
+            case["probability"] = case["probability"] or 0.4
+        promoted = registry.judgement(register("a", card, confident=0.9), serving)
+        rash = register("b", card, threshold=0.4, confident=0.4)
+        row = {row.what: row for row in promoted.rows}["specificity of solid marks"]
+        assert (row.candidate, row.blocker) == (1.0, "")
+        words = registry.judgement(rash, serving).blockers
+        assert [w for w in words if w.startswith("Specificity of solid marks 0.000")]
 
     def test_twice_is_as_once(self, serving, administrator):
         events = AuditEvent.objects.count()
@@ -286,6 +316,24 @@ def test_two_are_measured_on_the_same_holdout_whichever_is_asked_of_first(
         judged = registry.judgement(one, other)
         assert len(judged.rows) > 2
         assert not [words for words in judged.blockers if "same holdout" in words]
+
+
+def test_what_the_card_counted_on_other_images_is_not_taken_for_the_common_ones(
+    register, serving, administrator
+):
+    found = measured_card(digest="new")["holdout"]
+    card = measured_card() | {"abstentions": {"images": 200, "uncertain": 100}}
+    new = register("new", card)
+    told = {"candidate_holdout": found, "holdout": found}
+    told["incumbent_digest"] = serving.digest
+    made = {"kind": "measure", "parent": new, "state": "done"}
+    job = make_job(by=administrator, compared=told, **made)
+    assert registry.blockers(new) == []
+    counted = {"abstentions": {"images": 200, "poor_quality": 100}}
+    job.compared = told | {"candidate_holdout": found | counted}
+    job.save()
+    (sentence,) = registry.blockers(new)
+    assert "says nothing of 0.500 of the held-out images against 0.000" in sentence
 
 
 class TestRollback:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference.doubt import Limits
 from search.gate import judge
 from search.holdout import Case, Measured, measured
 
@@ -384,6 +385,25 @@ def test_too_few_to_tell_is_refused_in_words(
         f"{broken} studies of {people[0]} patients with and {sound} studies of "
         f"{people[1]} patients without a fracture. At least 20 of each, of 10 "
         "patients, are needed.",
+    )
+
+
+def test_solid_marks_that_may_be_wrong_more_often_are_refused(candidate, incumbent):
+    before = replace(incumbent, confident=0.8)
+    assert refusals(replace(candidate, confident=0.8), before) == ()
+    (sentence,) = refusals(replace(candidate, confident=0.5), before)
+    assert sentence.startswith("Specificity of solid marks 0.8")
+    assert "in service: the difference of -0.1" in sentence
+    rows = judge(candidate, before).rows
+    (row,) = [row for row in rows if row.what == "specificity of solid marks"]
+    assert row.candidate == 1.0 > row.incumbent
+
+
+def test_one_that_says_nothing_is_refused(candidate, incumbent):
+    mute = replace(candidate, limits=Limits(uncertain_from=0.0, uncertain_to=1.1))
+    assert refusals(mute, incumbent) == (
+        "fresh says nothing of 1.000 of the held-out images against 0.000 in "
+        "service: at most 0.05 more is allowed.",
     )
 
 

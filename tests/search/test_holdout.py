@@ -89,6 +89,13 @@ class TestACard:
         assert found.marked == marked
         assert {image.hits for image in found.images} == {None}
 
+    def test_its_own_count_of_the_silent_outranks_that_of_the_card(self):
+        beside = card() | {"abstentions": {"images": 2, "uncertain": 2}}
+        assert measured("fresh", 0.5, card(), "alo").silent is None
+        assert measured("fresh", 0.5, beside, "alo").silent == 2
+        within = beside | card(abstentions={"images": 2, "poor_quality": 1})
+        assert measured("fresh", 0.5, within, "alo").silent == 1
+
     @pytest.mark.parametrize("old", [{}, {"test": {"auroc": 0.8}}, {"holdout": 3}])
     def test_one_from_before_the_holdout_says_so(self, old):
         found = measured("older", 0.5, old, "alo")
