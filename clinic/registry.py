@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, measuring, shadows, shelf, tags
+from clinic import audit, measuring, pseudonyms, shadows, shelf, tags
 from clinic.models import ModelVersion
 from inference import artifact
 from inference.doubt import Limits
@@ -148,7 +148,9 @@ def blockers(version: ModelVersion) -> list[str]:
 
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
-    return judge(facts(version, beside=other), facts(other, beside=version))
+    known, troubles = _by_every_name(facts(version, beside=other))
+    judged = judge(known, facts(other, beside=version))
+    return replace(judged, blockers=(*troubles, *judged.blockers))
 
 
 def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured:
@@ -167,6 +169,27 @@ def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured
         return replace(known, confident=confident, limits=limits)
     except (ValidationError, KeyError, TypeError, ValueError):
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
+
+
+def _by_every_name(known: Measured) -> tuple[Measured, list[str]]:
+    """`known` with whom it learnt from by their pseudonyms too, and by the names that
+    the holdout has for them; and why that cannot be told.
+
+    Verdicts name patients by pseudonyms, tables that people made by their IDs.
+    """
+    if known.learnt_from is None or known.trouble:
+        return known, []
+    try:
+        pseudonym = pseudonyms.names().patient
+    except (OSError, ValueError) as error:
+        damaged = isinstance(error, ValueError)
+        why = error if damaged else f"{pseudonyms.SALT} cannot be read."
+        words = f"Whether {known.name} has learnt from the holdout cannot be checked"
+        return known, [f"{words}: {why}"]
+    learnt = known.learnt_from | set(map(pseudonym, known.learnt_from))
+    held_out = {case.patient for case in known.cases}
+    learnt |= {name for name in held_out if pseudonym(name) in learnt}
+    return replace(known, learnt_from=learnt), []
 
 
 # --- Stages ---------------------------------------------------------------------

@@ -7,11 +7,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
-from clinic import audit, registry
+from clinic import audit, pseudonyms, registry
 from clinic.models import AuditEvent, ModelVersion, ShadowReading
 from inference import artifact
 from inference.doubt import Limits
@@ -76,6 +77,13 @@ def marked_card(lost):
     for n, case in enumerate(broken):
         case["hits"] = ["gradcam"] if n < lost else ["gradcam", "lrp"]
     return card
+
+
+@pytest.fixture
+def salted(settings, tmp_path):
+    """The names of a house with a data folder of its own."""
+    settings.DATA_ROOT = tmp_path / "data"
+    return pseudonyms.names()
 
 
 @pytest.fixture
@@ -255,6 +263,45 @@ class TestPromote:
         card["parts"]["training"]["patients"] = ["p7"]
         with pytest.raises(ValidationError, match=r"learnt from 1 patient .*\(p7\)"):
             promote(register("leaked", card), administrator)
+
+    @pytest.mark.parametrize("known", ["learnt", "learnt before", "held out"])
+    def test_one_that_knows_the_holdout_by_its_other_names_is_refused(
+        self, register, serving, known, salted
+    ):
+        """A hand-made table names patients by their IDs, verdicts by pseudonyms."""
+        card = measured_card(digest="other")
+        held = [
+            case for case in card["holdout"]["cases"] if case["id"] in {"1", "2", "3"}
+        ]
+        for case in held:
+            case["patient"] = f"Müller {case['id']} "
+        learnt = [case["patient"] for case in held]
+        if known == "held out":
+            learnt = [salted.patient(name) for name in learnt]
+        else:
+            for case in held:
+                case["patient"] = salted.patient(case["patient"])
+        if known == "learnt before":
+            card["learnt_before"] = {"patients": learnt, "unnamed": []}
+        else:
+            card["parts"]["validation"]["patients"] = learnt
+        words = registry.judgement(register("a", card), register("b", card)).blockers
+        assert len([w for w in words if "has learnt from 3 patients" in w]) == 1
+
+    def test_a_damaged_salt_is_told_and_refuses(self, register, serving, salted):
+        Path(settings.DATA_ROOT, pseudonyms.SALT).write_text("short")
+        judged = registry.judgement(register("new"), serving)
+        (sentence,) = judged.blockers
+        assert sentence.startswith("Whether new ")
+        assert "pseudonym_salt is not what was written" in sentence
+        assert judged.rows
+
+    def test_a_salt_that_cannot_be_read_is_told(self, register, serving, salted):
+        salt = Path(settings.DATA_ROOT, pseudonyms.SALT)
+        salt.unlink()
+        salt.mkdir()
+        (sentence,) = registry.blockers(register("new"))
+        assert sentence.endswith("cannot be checked: pseudonym_salt cannot be read.")
 
     def test_the_threshold_of_each_counts(self, register, serving, administrator):
         strict = register("strict", threshold=0.95)

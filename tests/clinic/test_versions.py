@@ -169,7 +169,8 @@ def test_what_the_gate_does_not_judge_by_is_said_beside(steward, register, servi
     serving.save()
     text = page(steward, f"/models/compare/?one={unmarked.pk}&other={serving.pk}")
     assert "Overlays are not judged: both hold out 0 image(s)" in text
-    assert text.count("not judged</td>") == 2 and "finds nothing against it" in text
+    assert "In sex F (100 studies, 0 with a fracture) sensitivity says nothing" in text
+    assert text.count("not judged</td>") == 4 and "finds nothing against it" in text
 
 
 def test_a_committee_beside_a_network_keeps_every_figure_by_its_name(
