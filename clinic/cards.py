@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clinic import registry
-from clinic.charts import figure
 from clinic.models import ModelVersion
 from search.holdout import MEASURES, METHODS, Estimate, by_subgroup, summary
 from search.holdout import calibration_error as error_of
 from search.limits import sentences
+from search.told import figure
 
 NOT_MEASURED, NOT_STATED = "not measured", "not stated"
 ALONE = "no others: one network"

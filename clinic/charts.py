@@ -1,6 +1,5 @@
 """Charts as values: what frontend/src/chart.ts draws, and the same as a table."""
 
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -55,10 +54,3 @@ def noon(day: date) -> int:
 
 def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
-
-
-def figure(value: object) -> float | None:
-    """`value` if it is a number that can be drawn."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if math.isfinite(value) else None

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from clinic.charts import Chart, Values, figure
+from clinic.charts import Chart, Values
 from clinic.models import ModelVersion
+from search.told import figure
 
 IDEAL = "as many as told"
 SAID = (

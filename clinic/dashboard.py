@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from clinic import jobs, learning, leavings, monitoring
-from clinic.charts import Chart, figure
+from clinic.charts import Chart
 from clinic.models import Job, ModelVersion
 from clinic.monitoring import SPANS
 from clinic.permissions import ADMINISTRATOR, roles
 from clinic.serializers import TrainingSerializer
+from search.told import figure
 
 UNCHANGED, REFUSED = 204, 422
 LISTED = 100  # jobs, the newest

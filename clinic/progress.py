@@ -10,11 +10,12 @@ from statistics import median
 from zlib import crc32
 
 from clinic import registry
-from clinic.charts import Chart, figure
+from clinic.charts import Chart
 from clinic.models import AuditEvent, Job, ModelVersion, Trial
 from search.hardware import Table
 from search.spaces import SPACES
 from search.strategies import Answer, front
+from search.told import figure
 
 LOGGED = 200  # lines
 STAMP, STAMPED = "%Y-%m-%d %H:%M:%S", 19  # as in clinic.jobs' log; characters

@@ -1,13 +1,16 @@
 """What a card tells, which may be of any shape: what is not told is never guessed."""
 
-import math
+import sys
 from collections.abc import Mapping
+
+LARGEST = sys.float_info.max
 
 
 def figure(value: object) -> float | None:
+    """`value` if it is a number that can be drawn and reckoned with."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None
 
 
 def learnt_from(parts: object) -> frozenset[str] | None:

@@ -75,6 +75,7 @@ WITHOUT_TORCH = {
     "search.spaces",
     "search.strategies",
     "search.supernet_header",
+    "search.told",
 }
 HEAVY = {"torch", "sklearn"}
 HOMES = {

@@ -5,7 +5,9 @@ import pytest
 from search import told
 
 
-@pytest.mark.parametrize("odd", [None, "0.5", True, float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize(
+    "odd", [None, "0.5", True, float("nan"), float("inf"), 10**400, [1]]
+)
 def test_what_is_no_finite_number_is_no_figure(odd):
     assert told.figure(odd) is None
     assert told.figure(3) == 3.0
