@@ -77,10 +77,13 @@ def on_holdout(folder: Path, images: Path, work: Path) -> tuple[dict, dict]:
     """How a model does on the test part, by its own threshold.
 
     -> its reports by study and by image, and its `holdout` as in a card (see
-    search.holdout), for the gate to judge by.
+    search.holdout), for the gate to judge by. ValueError where the test part does not
+    know both kinds.
     """
     spec, network = artifact.load_spec(folder), artifact.load_network(folder)
-    test = Parts.of(data.examples(images)).test
+    parts = Parts.of(data.examples(images))
+    refuse_lacking(parts, both=("test",))
+    test = parts.test
     views, _ = prepare(test, spec.recipe, work)
     judged = judge(network, views, test, spec.recipe)
     holdout = card.measured(network, spec, judged)["holdout"]

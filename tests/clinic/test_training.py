@@ -12,7 +12,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from clinic import freezing, jobs, learning, leavings, measuring, registry, training
-from clinic.models import AuditEvent, Instance, Job, ModelVersion, Review
+from clinic.models import (
+    AuditEvent,
+    ImageReading,
+    Instance,
+    Job,
+    ModelVersion,
+    Review,
+)
 from clinic.pacs import PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
 from clinic.pseudonyms import patient
@@ -283,6 +290,17 @@ def test_a_model_of_which_a_byte_was_changed_is_not_measured(
     measurement.refresh_from_db()
     assert measurement.state == "failed"
     assert "digest" in measurement.reason
+
+
+def test_a_holdout_of_which_the_images_have_gone_is_told(measurement, pacs):
+    held = [name for name, side, fractured in people() if side == "test" and fractured]
+    gone = Instance.objects.filter(series__study__patient_id__in=held)
+    ImageReading.objects.filter(instance__in=gone).update(digest="replaced")
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert measurement.state == "failed"
+    assert measurement.reason.startswith("The test part has no fractured radiograph")
+    assert "replaced in the PACS" in measurement.log
 
 
 def test_one_that_went_into_service_meanwhile_is_not_measured(
