@@ -168,6 +168,7 @@ def _measure(job: Job, images: Path, room: Path, diary: "Diary") -> None:
         diary.say(words, step=words, done=done)
         told = _measured(version, images, room / "work")
         compared[side], compared[measuring.HOLDOUTS[side]] = told
+    diary.say("both are measured", done=len(sides))
     measuring.finish(job=job, compared=compared)
     shutil.rmtree(room / "work", ignore_errors=True)  # views
 

@@ -34,11 +34,12 @@ function series(label: string, at: number, drawn: Drawn): uPlot.Series {
   return { label, stroke, paths: () => null, points };
 }
 
-/** A lone point stands in the middle of a day or a step, not at the edge of years. */
+/** A lone point stands in the middle of a day or a step; uPlot puts it before years. */
 function across(drawn: Drawn): uPlot.Scale {
   const unit = drawn.time ? DAY : 1;
+  const lone = drawn.data[0]!.length === 1;
   const range: uPlot.Range.Function = (_, low, high) =>
-    low === high ? [low - unit, high + unit] : [low, high];
+    lone || low === high ? [low - unit, low + unit] : [low, high];
   return { time: drawn.time, range };
 }
 

@@ -275,6 +275,13 @@ def test_a_model_is_measured_beside_the_one_in_service(measurement, pacs, parent
     assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}
     assert not [words for words in judged.blockers if "holdouts differ" in words]
     assert not list(leavings.room(measurement).glob("work"))
+    lines = [line[20:] for line in measurement.log.splitlines()[2:]]
+    assert lines == [
+        f"measuring {fresh.name} {fresh.brief}",
+        f"measuring {parent.name} {parent.brief}",
+        "both are measured",
+    ]
+    assert measurement.seconds > 0
 
 
 @pytest.mark.parametrize("which", ["candidate", "incumbent"])
