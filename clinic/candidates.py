@@ -15,10 +15,11 @@ from django.db import transaction
 from django.db.models import Q
 
 from clinic import jobs, leavings, provisions, registry, search, store, trials
+from clinic.diary import OFTEN, Diary
 from clinic.models import Job, ModelVersion, Trial
 from clinic.pacs import Pacs
 from clinic.terms import Terms, refuse_one_sided
-from clinic.training import OFTEN, Diary, comparison, frozen
+from clinic.training import comparison, frozen
 from clinic.trials import Outcome, Tell
 from inference.preprocess import Recipe
 from search import closeup, data, patches, provenance, supernet_file
@@ -75,7 +76,6 @@ def provide(*, job_id: int, pacs: Pacs) -> None:
         diary, folder = Diary(job), leavings.verdicts(job)
         diary.say("freezing the verdicts", step="fetching images")
         images = frozen(job, pacs, folder, diary)
-        refuse_one_sided(data.examples(images))
         diary.say("storing them", step="putting them into the artifact store")
         pack = provisions.put_images(images)
         with transaction.atomic():
@@ -109,7 +109,7 @@ def conclude(*, job_id: int) -> None:
             facts=_facts(best, ground),
         )
         diary.say("comparing with the model in service", step="comparing")
-        compared = comparison(verdict, ground.images, room / "work")
+        compared = comparison(verdict, ground.images, room / "work", diary)
         if ground.task.proposed is not None:
             served = compared.get("incumbent_digest", "")
             compared["patches"] = _closeup(best, ground, diary, served)

@@ -60,7 +60,7 @@ def facts(version: ModelVersion) -> dict[str, list[Fact]]:
             ("Notes", _words(card, "notes")),
             ("Licence of the data", _words(card, "data", "licence")),
         ],
-        "Holdout by study, as the gate judges it": list(_held_out(version)),
+        "Holdout of its card, by study": list(_held_out(version)),
         "Test part by study": list(_tested(card.get("test_by_study"))),
         "Test part by image": list(_tested(card.get("test"))),
         "Calibration and doubt": list(_doubt(card)),

@@ -195,6 +195,8 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
         )
     if job.cleared:
         raise ValidationError("Its files were removed: start a new job.")
+    if others := job.siblings.filter(state__in=Job.OPEN).first():
+        raise ValidationError(f"Measurement {others.pk} of this model is under way.")
     if job.kind == Job.Kind.SEARCH:
         search.retry(job=job, by=by)
         if not job.trials.exclude(state="failed").exists():

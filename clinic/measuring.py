@@ -61,11 +61,12 @@ def under_way(version: ModelVersion) -> Job | None:
 
 def together(one: ModelVersion, other: ModelVersion) -> Job | None:
     """The latest job that measured both on one holdout: at the end of making one of
-    them, or because somebody asked for it."""
+    them, or because somebody asked for it. The latest to begin: it has the verdicts
+    as they stood then, however often it was resumed."""
     return (
         Job.objects.filter(state=Job.State.DONE)
         .filter(_of(one, other) | _of(other, one))
-        .order_by("ended", "pk")
+        .order_by("created", "pk")
         .last()
     )
 

@@ -1,8 +1,7 @@
 """BRIDGE to search: what people ask for, trained or measured."""
 
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
@@ -10,18 +9,28 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from clinic import freezing, jobs, leavings, measuring, pseudonyms, registry, terms
+from clinic import (
+    freezing,
+    jobs,
+    learning,
+    leavings,
+    measuring,
+    pseudonyms,
+    registry,
+    terms,
+)
+from clinic.diary import Diary
 from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from inference import artifact
 from inference.reader import open_reader
 from search import card, contest, data, exam, run, supernets
+from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
 from search.trainee import Plan, Stage
 from search.unite import unite as committee
 
-OFTEN = 1.0  # seconds between two beats
 HABITS = ("boxes", "focus", "batch", "ema")  # of a parent's plan, kept by its pupil
 
 
@@ -138,14 +147,14 @@ def work(*, job_id: int, pacs: Pacs) -> None:
     with jobs.outcome(job), jobs.alive(job):
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
-        images = frozen(job, pacs, leavings.verdicts(job), diary)
         measures = job.kind == Job.Kind.MEASURE
+        suffices = refuse_few_held_out if measures else refuse_one_sided
+        images = frozen(job, pacs, leavings.verdicts(job), diary, suffices)
         (_measure if measures else _train)(job, images, leavings.room(job), diary)
 
 
-def _train(job: Job, images: Path, room: Path, diary: "Diary") -> None:
+def _train(job: Job, images: Path, room: Path, diary: Diary) -> None:
     """Go on from its parent, compare, register."""
-    terms.refuse_one_sided(data.examples(images))
     parent = Path(settings.MODEL_ROOT, job.parent.folder)
     plan = fine_tuning(parent, seed=job.seed, **job.parameters)
     jobs.beat(job=job, step="training")
@@ -156,7 +165,7 @@ def _train(job: Job, images: Path, room: Path, diary: "Diary") -> None:
     _keep(job, verdict, images, room, diary)
 
 
-def _measure(job: Job, images: Path, room: Path, diary: "Diary") -> None:
+def _measure(job: Job, images: Path, room: Path, diary: Diary) -> None:
     """Its model and the one in service on the same held-out studies, for the gate."""
     serving = registry.active()
     if serving is None or serving.pk == job.parent_id:
@@ -166,7 +175,7 @@ def _measure(job: Job, images: Path, room: Path, diary: "Diary") -> None:
     for done, (side, version) in enumerate(sides.items()):
         words = f"measuring {version.name} {version.brief}"
         diary.say(words, step=words, done=done)
-        told = _measured(version, images, room / "work")
+        told = _measured(version, images, room / "work", diary)
         compared[side], compared[measuring.HOLDOUTS[side]] = told
     diary.say("both are measured", done=len(sides))
     measuring.finish(job=job, compared=compared)
@@ -190,38 +199,33 @@ def _habits(parent: Path, plan: Plan) -> dict[str, object]:
     return {habit: told.get(habit, getattr(usual, habit)) for habit in HABITS}
 
 
-class Diary:
-    """What a job's row is told while it runs; its beats end a job that was taken."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.told, self.known = job, time.monotonic(), len(job.history)
-
-    def say(self, line: str, **progress: object) -> None:
-        now = time.monotonic()
-        worked, self.told = now - self.told, now
-        jobs.beat(job=self.job, line=line, worked=worked, **progress)
-
-    def tell(self, history: Sequence[Mapping[str, float]], done: float) -> None:
-        """See search.train.Tell."""
-        if len(history) > self.known:
-            self.known = len(history)
-            epoch, of = history[-1], self.job.epochs
-            line = f"epoch {epoch['epoch']} of {of}: loss {epoch['loss']:.4f}, "
-            line += f"AUROC on validation {epoch['auroc']:.4f}, "
-            line += f"by study {epoch['study_auroc']:.4f}"
-            self.say(line, history=history, done=done)
-        elif time.monotonic() - self.told > OFTEN:
-            self.say("", done=done)
-
-    def count(self, done: int) -> None:
-        """Studies fetched from the PACS."""
-        if time.monotonic() - self.told > OFTEN:
-            total = len(self.job.verdicts["chosen"])
-            self.say("", step=f"fetching images: {done} of {total} studies")
+def refuse_one_sided(images: Path) -> None:
+    """ValueError, in words, for what nothing can be learnt from."""
+    terms.refuse_one_sided(data.examples(images))
 
 
-def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
-    """The job's data set: written once, afterwards only checked."""
+def refuse_few_held_out(images: Path) -> None:
+    """ValueError, in words, for what the gate does not judge by."""
+    test = Parts.of(data.examples(images)).test
+    fractured = {example.study for example in test if example.label}
+    sound = {example.study for example in test} - fractured
+    left = learning.Choice(held_fractured=len(fractured), held_sound=len(sound))
+    if left.nothing_to_judge_by:
+        raise ValueError(f"{left.nothing_to_judge_by} Who is left out, the log tells.")
+
+
+def frozen(
+    job: Job,
+    pacs: Pacs,
+    folder: Path,
+    diary: Diary,
+    suffices: Callable[[Path], None] = refuse_one_sided,
+) -> Path:
+    """The job's data set: written once, afterwards only checked.
+
+    suffices: raises ValueError where it is not enough to work on; then it is not kept,
+    and a job that is resumed fetches anew.
+    """
     if job.data_digest and freezing.digest(folder) == job.data_digest:
         return folder
     if job.data_digest:
@@ -233,18 +237,19 @@ def frozen(job: Job, pacs: Pacs, folder: Path, diary: Diary) -> Path:
     digest, missing = freezing.freeze(
         chosen=chosen, pacs=pacs, folder=folder, tell=diary.count
     )
-    jobs.note(job=job, data_digest=digest, commit=run.commit())
     for reason, which in missing.items():
         words = freezing.MISSING.get(reason, reason)
         named = ", ".join(map(str, which))
         diary.say(f"{len(which)} image(s) left out, {words}: instance {named}")
+    suffices(folder)
+    jobs.note(job=job, data_digest=digest, commit=run.commit())
     diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
     return folder
 
 
 def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) -> None:
     diary.say("comparing with the model in service", step="comparing")
-    compared = comparison(verdict, images, room / "work")
+    compared = comparison(verdict, images, room / "work", diary)
     diary.say(f"registering {verdict.digest}", step="registering")
     with transaction.atomic():
         candidate = registry.register(folder=verdict.folder, by=job.by)
@@ -252,28 +257,32 @@ def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) ->
     shutil.rmtree(room / "work", ignore_errors=True)  # views and checkpoint
 
 
-def comparison(verdict: Verdict, images: Path, work: Path) -> dict[str, object]:
+def comparison(
+    verdict: Verdict, images: Path, work: Path, diary: Diary
+) -> dict[str, object]:
     """What was made and the model in service, on the same holdout."""
     incumbent = registry.active()
     made = artifact.load_card(verdict.folder)
     both = {"by_study": made["test_by_study"], "by_image": asdict(verdict.report)}
     compared: dict[str, object] = {"candidate": both | _costs(verdict.folder)}
     if incumbent:
-        told = _measured(incumbent, images, work)
+        told = _measured(incumbent, images, work, diary)
         compared["incumbent"], compared["holdout"] = told
         compared["incumbent_digest"] = incumbent.digest
     return compared
 
 
-def _measured(version: ModelVersion, images: Path, work: Path) -> tuple[dict, dict]:
+def _measured(
+    version: ModelVersion, images: Path, work: Path, diary: Diary
+) -> tuple[dict, dict]:
     """See contest.on_holdout; and what it costs. DamagedArtifact if a byte changed."""
     folder = Path(settings.MODEL_ROOT, version.folder)
     artifact.load_card(folder, version.digest)
-    reports, holdout = contest.on_holdout(folder, images, work)
+    reports, holdout = contest.on_holdout(folder, images, work, diary.breathe)
     known = {case["id"] for case in holdout["cases"]}
     found = [example for example in data.examples(images) if example.name in known]
     reader = open_reader(folder, version.digest)
-    told = card.abstentions(reader, found, settings.ANATOMY_SCOPE)
+    told = card.abstentions(reader, diary.along(found), settings.ANATOMY_SCOPE)
     return reports | _costs(folder), holdout | {"abstentions": told}
 
 

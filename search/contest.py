@@ -3,7 +3,7 @@
 Not by what their cards say: every model reads every case again, here and now.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -73,19 +73,23 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
         )
 
 
-def on_holdout(folder: Path, images: Path, work: Path) -> tuple[dict, dict]:
+def on_holdout(
+    folder: Path, images: Path, work: Path, breathe: Callable[[], None] = lambda: None
+) -> tuple[dict, dict]:
     """How a model does on the test part, by its own threshold.
 
     -> its reports by study and by image, and its `holdout` as in a card (see
     search.holdout), for the gate to judge by. ValueError where the test part does not
-    know both kinds.
+    know both kinds. breathe: called between its pieces of work.
     """
     spec, network = artifact.load_spec(folder), artifact.load_network(folder)
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, both=("test",))
     test = parts.test
     views, _ = prepare(test, spec.recipe, work)
+    breathe()
     judged = judge(network, views, test, spec.recipe)
+    breathe()
     holdout = card.measured(network, spec, judged)["holdout"]
     study, image = by_study(judged, spec), assess(judged, spec)
     return {"by_study": asdict(study), "by_image": asdict(image)}, holdout

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 
 from clinic.models.registry import ModelVersion
@@ -131,9 +131,14 @@ class Job(models.Model):
                 name="running_means_one_holder",
             ),
             models.UniqueConstraint(
-                fields=["kind"],
+                Case(When(kind="search", then=Value("search")), default=Value("work")),
                 condition=Q(state="running"),
                 name="one_job_at_a_time",
+            ),
+            models.UniqueConstraint(
+                fields=["parent"],
+                condition=Q(kind="measure", state__in=["queued", "running"]),
+                name="one_measurement_of_a_model",
             ),
             models.CheckConstraint(
                 condition=~Q(state="failed") | ~Q(reason=""),
@@ -161,6 +166,13 @@ class Job(models.Model):
     def steps(self) -> int:
         """What `done` of a training or measurement comes to at its end."""
         return SIDES if self.kind == self.Kind.MEASURE else self.epochs
+
+    @property
+    def siblings(self) -> models.QuerySet:
+        """The other measurements of the same model; none of another kind of job."""
+        same = Job.objects.filter(kind=self.Kind.MEASURE, parent=self.parent_id)
+        wanted = self.kind == self.Kind.MEASURE
+        return same.exclude(pk=self.pk) if wanted else same.none()
 
     @property
     def minutes(self) -> float:

@@ -91,7 +91,7 @@ def test_what_was_measured_is_told_with_its_interval(version):
     assert (
         found["Making", "The mean of"] == "abababababab (seed 0), cdcdcdcdcdcd (seed 2)"
     )
-    judged = "Holdout by study, as the gate judges it"
+    judged = "Holdout of its card, by study"
     assert found[judged, "Sensitivity"].startswith("1.000 (1.000 – ")
     assert found[judged, "Specificity"].startswith("0.833 (0.")
     assert (found[judged, "Studies"], found[judged, "Images"]) == ("38", "40")

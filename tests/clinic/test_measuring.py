@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from clinic import jobs, learning, measuring
@@ -114,6 +115,28 @@ def test_one_of_each_model_at_a_time(verdicts, fresh, administrator):
     assert start(fresh, administrator) != first
 
 
+def test_one_of_each_is_resumed_too(verdicts, fresh, administrator):
+    first = start(fresh, administrator)
+    jobs.cancel(job=first, by=administrator)
+    second = start(fresh, administrator)
+    with pytest.raises(ValidationError, match=f"Measurement {second.pk} of this model"):
+        jobs.resume(job=first, by=administrator)
+    jobs.cancel(job=second, by=administrator)
+    assert jobs.resume(job=first, by=administrator).state == "queued"
+
+
+def test_past_the_verbs_the_database_refuses_two_of_a_model(
+    verdicts, fresh, administrator
+):
+    first = start(fresh, administrator)
+    with pytest.raises(IntegrityError, match="parent_id"), transaction.atomic():
+        make_job(by=administrator, kind="measure", parent=fresh)
+    running = {"state": "running", "holder": "x", "lease_until": timezone.now()}
+    make_job(by=administrator, **running)
+    with pytest.raises(IntegrityError, match="one_job"), transaction.atomic():
+        Job.objects.filter(pk=first.pk).update(**running)
+
+
 def test_trainings_and_measurements_wait_for_each_other(verdicts, fresh, administrator):
     training = make_job(by=administrator, parent=fresh)
     asked = start(fresh, administrator)
@@ -214,6 +237,15 @@ def test_the_latest_counts_whichever_of_the_two_was_asked_of(serving, fresh, ove
     }
     over(kind="measure", parent=fresh, compared=compared(serving, "third"))
     assert measuring.told(fresh, serving)["holdout"]["by"] == "third"
+
+
+def test_one_that_was_resumed_has_the_verdicts_of_its_beginning(serving, fresh, over):
+    """However late it ended, what was asked for after it knows more."""
+    asked = {"kind": "measure", "parent": fresh}
+    old = timezone.now() - timedelta(days=60)
+    over(compared=compared(serving, "yesterday's"), **asked)
+    over(compared=compared(serving, "old and resumed"), created=old, **asked)
+    assert measuring.told(fresh, serving)["holdout"]["by"] == "yesterday's"
 
 
 def test_a_third_model_changes_nothing(serving, fresh, over):

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from clinic import freezing, jobs, learning, leavings, measuring, registry, training
+from clinic import (
+    diary,
+    freezing,
+    jobs,
+    learning,
+    leavings,
+    measuring,
+    registry,
+    training,
+)
 from clinic.models import (
     AuditEvent,
     ImageReading,
@@ -27,6 +36,7 @@ from inference import artifact
 from inference.artifact import Spec
 from inference.networks import Arch, build
 from inference.phantom import phantom
+from search import contest
 from search import train as train_module
 from tests.clinic.judged import PARENT, people, save_parent, take_in
 from tests.search import sides
@@ -244,16 +254,15 @@ def test_a_job_learns_from_its_training_part_alone(job, pacs, settings, monkeypa
 
 
 @pytest.fixture
-def measurement(job, parent_folder, tmp_path):
+def measurement(job, parent_folder, tmp_path, monkeypatch):
     """Of another model that came from elsewhere, on the same verdicts; waits."""
+    monkeypatch.setattr(learning, "FEWEST_HELD", 2)
     administrator = job.by
     jobs.cancel(job=job, by=administrator)
     folder = shutil.copytree(parent_folder, tmp_path / "fresh")
     (folder / artifact.CARD).write_text(json.dumps({"name": "fresh"}))
     fresh = registry.register(folder=folder, by=administrator)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "FEWEST_HELD", 1)
-        return measuring.start(version=fresh, by=administrator)
+    return measuring.start(version=fresh, by=administrator)
 
 
 def test_a_model_is_measured_beside_the_one_in_service(measurement, pacs, parent):
@@ -299,15 +308,41 @@ def test_a_model_of_which_a_byte_was_changed_is_not_measured(
     assert "digest" in measurement.reason
 
 
-def test_a_holdout_of_which_the_images_have_gone_is_told(measurement, pacs):
+def test_a_holdout_of_which_images_have_gone_is_fetched_anew_once_they_are_back(
+    measurement, pacs
+):
     held = [name for name, side, fractured in people() if side == "test" and fractured]
-    gone = Instance.objects.filter(series__study__patient_id__in=held)
-    ImageReading.objects.filter(instance__in=gone).update(digest="replaced")
+    gone = ImageReading.objects.filter(instance__series__study__patient_id__in=held)
+    digests = dict(gone.values_list("pk", "digest"))
+    gone.update(digest="replaced")
     training.work(job_id=measurement.pk, pacs=pacs)
     measurement.refresh_from_db()
-    assert measurement.state == "failed"
-    assert measurement.reason.startswith("The test part has no fractured radiograph")
+    assert (measurement.state, measurement.data_digest) == ("failed", "")
+    assert measurement.reason.startswith(
+        "Of held-out patients are 0 studies with and 2"
+    )
     assert "replaced in the PACS" in measurement.log
+    for pk, digest in digests.items():
+        ImageReading.objects.filter(pk=pk).update(digest=digest)
+    jobs.resume(job=measurement, by=measurement.by)
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert (measurement.state, measurement.reason) == ("done", "")
+
+
+def test_a_cancelled_measurement_ends_at_its_next_beat(measurement, pacs, monkeypatch):
+    judge, went_on = contest.judge, []
+
+    def cancelled(*asked):
+        jobs.cancel(job=measurement, by=measurement.by)
+        return judge(*asked)
+
+    monkeypatch.setattr(diary, "OFTEN", 0)
+    monkeypatch.setattr(contest, "judge", cancelled)
+    monkeypatch.setattr(contest.card, "measured", lambda *_: went_on.append(1))
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert (measurement.state, went_on) == ("cancelled", [])
 
 
 def test_one_that_went_into_service_meanwhile_is_not_measured(
