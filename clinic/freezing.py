@@ -20,6 +20,7 @@ from clinic.models import ImageReading, Prediction, Review
 from clinic.pacs import GoneFromPacs, Pacs
 from inference import dicom
 from inference.unreadable import UnreadableFrame
+from search.dataset import write_salt
 from search.deidentify import Pseudonyms, described
 from search.demographics import rows_of, summary
 
@@ -55,6 +56,7 @@ def freeze(
     for done, (pk, weight) in enumerate(chosen, 1):
         rows += _fetch(pk, weight, pacs, partial, missing)
         tell(done)
+    write_salt(partial, pseudonyms.names().mark)
     with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS + HEADER)
         writer.writeheader()
@@ -72,7 +74,8 @@ def people(folder: Path) -> Path:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 over the table and every image; "" where there is no data set."""
+    """SHA-256 over every file: the table, the images and, but of older ones, the mark
+    of the salt; "" where there is no data set."""
     if not (folder / TABLE).exists():
         return ""
     found = hashlib.sha256()

@@ -67,6 +67,7 @@ def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
         "name": name,
         "intended_use": INTENDED_USE,
         "data": source | {"digest": dataset.digest(images, found)},
+        "salts": dataset.salts(images),
         "parts": {
             side: data.demography(found) | {"attributes": _attributes(found, everybody)}
             for side, found in vars(parts).items()

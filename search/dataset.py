@@ -7,6 +7,7 @@
     demographics.json, .html    who is in it
     .seen/<study>               whether its sources are still the same (transform)
     dataset.json                the manifest, written last: no other file counts without
+    options.json                how it was built; of the salt its mark
 
 The digest covers the SHA-256 of every table and picture, the label of every image
 and the side of every patient. No torch.
@@ -26,6 +27,7 @@ from search.parts import Parts
 from search.table import BadTable
 
 MANIFEST, EXAMPLES, STUDIES = "dataset.json", "examples.csv", "studies"
+OPTIONS = "options.json"
 COLUMNS = (
     "image", "label", "study", "patient", "group", "part", "boxes", "date", "age",
     "sex", "side", "view", "maker", "spacing", "cast", "metal",
@@ -94,6 +96,24 @@ def digest(folder: Path, found: Sequence[Example]) -> str:
         return str(_read(folder).get("digest", ""))
     pictures = {_name(folder, e.image): file_digest(e.image) for e in found}
     return str(_content(folder, pictures, found)["digest"])
+
+
+def salts(folder: Path) -> list[str]:
+    """The mark of the salt that the patients of `folder` are named with; none where
+    people named them. AlteredDataset where that cannot be told."""
+    options = folder / OPTIONS
+    if not options.exists():
+        return []
+    try:
+        mark = json.loads(options.read_text(encoding="utf-8")).get("salt")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise AlteredDataset(f"{folder}: {OPTIONS} cannot be read.") from error
+    return [str(mark)] if mark else []
+
+
+def write_salt(folder: Path, mark: str) -> None:
+    """What `salts` tells of a folder that no build made."""
+    write_text(folder / OPTIONS, json.dumps({"salt": mark}))
 
 
 def sides(found: Sequence[Example]) -> dict[str, str]:

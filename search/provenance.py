@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from inference.artifact import file_digest
 from search.example import Example
 from search.parts import Parts
+from search.told import named_by
 
 
 def of_parts(parts: Parts) -> str:
@@ -52,14 +53,21 @@ def ancestry(cards: Iterable[Mapping[str, object]]) -> dict[str, object]:
     return {"patients": sorted(patients), "unnamed": sorted(unnamed)}
 
 
+def marks(cards: Iterable[Mapping[str, object]]) -> list[str]:
+    """Of the salts by which these cards name patients: in another house, or with
+    another salt, nobody can tell who they are."""
+    return sorted(frozenset().union(*map(named_by, cards)))
+
+
 def behind_supernet(source: Mapping[str, object]) -> dict[str, object]:
     """What a card says of what begins with a supernet of this source. `published`: the
-    SHA-256 of the authors' file, which has met nobody of ours; else `learnt_before`;
-    {} of one of phantoms."""
+    SHA-256 of the authors' file, which has met nobody of ours; else `learnt_before`
+    and `salts`; {} of one of phantoms."""
     if not source.get("images"):
         return {"published": source["sha256"]} if source.get("sha256") else {}
     named = {"training": {"patients": source.get("patients")}}
-    return {"learnt_before": ancestry([{"name": "its supernet", "parts": named}])}
+    met = ancestry([{"name": "its supernet", "parts": named}])
+    return {"learnt_before": met, "salts": marks([source])}
 
 
 def _digest(told: object) -> str:

@@ -65,17 +65,18 @@ def _origin(
     """What a card says of the data: whom the weights learnt from stays, whoever chose
     the operating points. made: what it would say had they learnt from these."""
     learnt, parts = known.get("data", {}), dict(made["parts"])
+    made = dict(made) | {"salts": provenance.marks([known, made])}
     met = provenance.ancestry([known, made])
     if learnt.get("digest") == made["data"]["digest"]:
         kept = {"learnt_before": met} if "learnt_before" in known else {}
-        return dict(made) | {"calibrated_on": learnt} | kept
+        return made | {"calibrated_on": learnt} | kept
     if "training" in (trained := known.get("parts", {})):
         parts["training"] = trained["training"]
     else:
         del parts["training"]
     told = {"data": learnt, "calibrated_on": made["data"], "parts": parts}
     words = " ".join(limits.sentences(told))
-    return dict(made) | told | {"limits": words, "learnt_before": met}
+    return made | told | {"limits": words, "learnt_before": met}
 
 
 def _judged_on(told: Mapping[str, object]) -> object:

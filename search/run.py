@@ -109,11 +109,12 @@ def run(
     origin = provenance.key(provenance.of_parts(parts), plan.to_json(), sources)
     folder = work / f"{name}-{plan.seed}-{origin}"
     progress = fit(plan, material, folder, taught, weights, tell)
-    facts = card.origin(name, images, parts) | {
+    facts = card.origin(name, images, parts)
+    facts |= {
         "set_aside": dict(set_aside),
         "plan": plan.to_json(),
         **sources,
-        **_ancestry(teacher, start),
+        **_ancestry(facts, teacher, start),
         "commit": code,
         "machine": machine(),
         "seconds": round(progress.seconds),
@@ -261,10 +262,13 @@ def _identity(source: Path | None) -> str:
     return artifact.any_digest(source) if source else ""
 
 
-def _ancestry(*sources: Path | None) -> dict[str, object]:
-    """Published weights have met no patients."""
+def _ancestry(facts: Mapping[str, object], *sources: Path | None) -> dict[str, object]:
+    """Published weights have met no patients. facts: of the data."""
     cards = [artifact.load_card(s) for s in sources if s and s.is_dir()]
-    return {"learnt_before": provenance.ancestry(cards)} if cards else {}
+    if not cards:
+        return {}
+    met = provenance.ancestry(cards)
+    return {"learnt_before": met, "salts": provenance.marks([facts, *cards])}
 
 
 def _teacher(folder: Path, recipe: Recipe) -> Teacher:

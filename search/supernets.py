@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.preprocess import Recipe
-from search import data, provenance
+from search import data, dataset, provenance
 from search.example import Example
 from search.parts import Parts
 from search.phantoms import phantoms
@@ -65,6 +65,7 @@ def train(
     source = {
         "images": images.name if images else None,
         "patients": sorted({example.patient for example in taught}),
+        "salts": dataset.salts(images) if images else [],
         "wrists": wrists,
         "views": len(samples),
         "plan": plan.to_json(),

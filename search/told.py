@@ -32,6 +32,13 @@ def learnt_before(card: Mapping[str, object]) -> dict[str, list[str]]:
     return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
 
 
+def named_by(card: object) -> frozenset[str]:
+    """The marks of the salts by which the patients are named whom it has met; none
+    of a card that people or an older Osteon wrote."""
+    told = card.get("salts") if isinstance(card, Mapping) else None
+    return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+
+
 def silent(abstentions: object, images: int) -> int | None:
     """Of how many `images` the reader says nothing; None where others were counted."""
     if not isinstance(abstentions, Mapping) or abstentions.get("images") != images:

@@ -42,6 +42,7 @@ def unite(
             d: c.get("history", []) for d, c in zip(digests, cards, strict=True)
         },
         "learnt_before": provenance.ancestry(cards),
+        "salts": provenance.marks([facts, *cards]),
         # Alike in all of them but for the seed, which is told of each.
         "plan": cards[0]["plan"] | {"seeds": [c["plan"]["seed"] for c in cards]},
         "start": cards[0].get("start", ""),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inference.artifact import Spec
-from search import card
+from search import card, provenance
 from search.candidate import Task, Tried, plan
 from search.parts import Parts
 from search.run import Verdict, commit, finished, loaded, machine
@@ -26,12 +26,14 @@ def ship(
     facts: what the card says of the search besides.
     """
     name = task.space
-    said = card.origin(name, images, parts) | {
+    origin = card.origin(name, images, parts)
+    said = origin | {
         "plan": plan(task, tried.arch, len(tried.history)).to_json(),
         "commit": commit(),
         "machine": machine(),
         "history": tried.history,
         **facts,
+        "salts": provenance.marks([origin, facts]),
     }
     test, _ = prepare(parts.test, task.recipe, work)
     spec = Spec(name, tried.arch, task.recipe, "alo", threshold=0.5)

@@ -1,6 +1,7 @@
 """What is written of the verdicts that a job was given."""
 
 import csv
+import hashlib
 import io
 import json
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,7 @@ from clinic.models import ImageReading, Instance
 from clinic.pacs import GoneFromPacs, PacsUnavailable
 from inference import dicom
 from inference.dx import dx_dataset
-from search import data
+from search import data, dataset
 from search.parts import Parts
 from tests.clinic.factories import (
     make_prediction,
@@ -121,6 +122,27 @@ def test_who_is_in_it_is_told_beside_it(review, tmp_path):
     page = (freezing.people(folder) / "demographics.html").read_text()
     assert "90 and older" in page and "Secret" not in page
     assert freezing.digest(folder) == digest
+
+
+def test_it_carries_the_mark_of_the_salt_and_an_older_one_stays_what_it_was(
+    review, tmp_path
+):
+    folder = tmp_path / "set"
+    digest, _ = freezing.freeze(chosen=[(review.pk, 1)], pacs=Files(), folder=folder)
+    found = data.examples(folder)
+    assert dataset.salts(folder) == [pseudonyms.names().mark]
+    assert dataset.OPTIONS in data.members(folder)
+    (folder / dataset.OPTIONS).unlink()
+    assert dataset.salts(folder) == [] and data.examples(folder) == found
+    table = hashlib.sha256((folder / freezing.TABLE).read_bytes()).hexdigest()
+    older = freezing.digest(folder)
+    assert older != digest
+    lines = [
+        f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        for path in sorted(folder.iterdir())
+    ]
+    assert f"{freezing.TABLE} {table}\n" in lines
+    assert older == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_the_digest_changes_with_any_byte(review, tmp_path):

@@ -12,6 +12,7 @@ from inference.networks import ARCHS
 from inference.phantom import phantom
 from inference.preprocess import Recipe
 from inference.reader import Reader
+from search import dataset
 from search.card import Judged, abstentions, by_study, holdout, origin
 from search.data import Example, examples
 from search.parts import Parts
@@ -45,6 +46,9 @@ def test_it_tells_what_the_data_are_and_who_each_side_is(tmp_path):
     card = origin("x", tmp_path, sides)
     told = card["parts"]
     assert origin("x", tmp_path, sides)["data"] == card["data"]
+    assert card["salts"] == []
+    dataset.write_salt(tmp_path, "mark")
+    assert origin("x", tmp_path, sides) == card | {"salts": ["mark"]}
     (tmp_path / "7.png").write_bytes(b"another")
     assert origin("x", tmp_path, sides)["data"] != card["data"]
     assert card["limits"].startswith(f"Judged on {len(sides.test)} patients")

@@ -74,9 +74,18 @@ def test_whom_weights_have_met_is_handed_down():
     assert found == {"patients": ["a", "b", "c"], "unnamed": ["old", "silent"]}
 
 
+def test_by_which_salts_patients_are_named_is_handed_down():
+    cards = [{"salts": ["b"]}, {"salts": ["a", "b"]}, {}, {"salts": "c"}, "d"]
+    assert provenance.marks(cards) == ["a", "b"]
+    assert provenance.marks([]) == []
+
+
 def test_what_begins_with_a_supernet_has_met_whom_it_learnt_from():
     source = {"images": "wrists", "patients": ["a"], "wrists": 4}
     found = provenance.behind_supernet(source)["learnt_before"]
+    assert provenance.behind_supernet(source)["salts"] == []
+    salted = provenance.behind_supernet(source | {"salts": ["x"]})
+    assert salted["salts"] == ["x"]
     assert found == {"patients": ["a"], "unnamed": []}
     older = provenance.behind_supernet({"images": "wrists"})["learnt_before"]
     assert older == {"patients": [], "unnamed": ["its supernet"]}

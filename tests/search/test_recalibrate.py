@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inference import artifact
-from search import holdout, pointing
+from search import dataset, holdout, pointing
 from search.data import examples
 from search.parts import Parts
 from search.recalibrate import recalibrate
@@ -94,6 +94,7 @@ def test_whom_the_weights_learnt_from_stays_known_wherever_they_are_calibrated(
 ):
     room, images = made
     others = changed(images, tmp_path / "others", renamed)
+    dataset.write_salt(others, "theirs")
     recalibrate(room / "tiny", others, tmp_path, tmp_path / "there")
     before = artifact.load_card(room / "tiny")
     there = artifact.load_card(tmp_path / "there")
@@ -117,6 +118,11 @@ def test_whom_the_weights_learnt_from_stays_known_wherever_they_are_calibrated(
     assert back["parts"] == before["parts"] and back["data"] == before["data"]
     assert back["calibrated_on"] == before["data"]
     assert {*back["learnt_before"]["patients"]} == met
+    assert (before["salts"], there["salts"], back["salts"]) == (
+        [],
+        ["theirs"],
+        ["theirs"],
+    )
 
 
 def test_a_model_that_does_not_name_its_patients_is_not_given_others(made, tmp_path):

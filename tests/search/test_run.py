@@ -16,7 +16,7 @@ from inference.calibrate import probability
 from inference.networks import Arch, build
 from inference.phantom import phantom
 from inference.preprocess import Recipe
-from search import data
+from search import data, dataset
 from search.data import Example
 from search.parts import Parts
 from search.run import Judged, assess, calibrated, folded, judge, run
@@ -209,10 +209,13 @@ def test_whom_a_start_or_a_teacher_has_met_is_met(trained, tmp_path):
 
     room, images, _ = trained
     others = changed(images, tmp_path / "others", renamed)
+    dataset.write_salt(others, "theirs")
     plan = replace(PLAN, arch=artifact.load_spec(room / "tiny").arch)
     first, second = tmp_path / "first", tmp_path / "second"
     run("heir", plan, others, first, tmp_path, start=room / "tiny")
     run("heir", PLAN, images, second, tmp_path, teacher=first)
+    assert artifact.load_card(room / "tiny")["salts"] == []
+    assert artifact.load_card(second)["salts"] == ["theirs"]
     learnt, heirs = (
         {p for side in ("training", "validation") for p in parts[side]["patients"]}
         for parts in (artifact.load_card(f)["parts"] for f in (room / "tiny", first))

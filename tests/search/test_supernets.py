@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inference.preprocess import Recipe
-from search import supernets
+from search import dataset, supernets
 from search.data import examples
 from search.parts import Parts
 from search.samples import Samples
@@ -116,10 +116,12 @@ def test_other_labels_or_phantoms_make_another_supernet(tmp_path):
 
 def test_what_it_learns_from_is_the_training_part(tmp_path, monkeypatch):
     images = folder_of_phantoms(tmp_path / "phantoms", 40)
+    dataset.write_salt(images, "mark")
     learnt, _ = sides.watched(monkeypatch)
     train(tmp_path / "out", tmp_path, images=images, plan=PLAN)
     parts = Parts.of(examples(images))
     met = load(tmp_path / "out")[1]["patients"]
     assert met == sorted(example.patient for example in parts.training)
+    assert load(tmp_path / "out")[1]["salts"] == ["mark"]
     chosen = sides.views(parts.validation, PLAN.recipe)
     sides.check(images, PLAN.recipe, learnt, chosen)

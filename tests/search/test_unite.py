@@ -8,6 +8,7 @@ import torch
 
 from inference import artifact
 from inference.networks import Arch
+from search import dataset
 from search.run import run
 from search.trainee import Plan, Stage
 from search.unite import unite
@@ -22,6 +23,7 @@ def room(tmp_path_factory):
     """Two members of one kind, and a stranger of another."""
     room = tmp_path_factory.mktemp("unite")
     images = folder_of_phantoms(room / "phantoms", 40)
+    dataset.write_salt(images, "mark")
     stranger = replace(PLAN, seed=2, arch=Arch("squeezenet", (("dropout", 0.3),)))
     for plan in PLAN, replace(PLAN, seed=1), stranger:
         run("one", plan, images, room / f"seed{plan.seed}", room / "work")
@@ -54,6 +56,7 @@ def test_it_reads_as_its_members_do_on_average_and_names_them(room):
     }
     learnt = {*card["parts"]["training"]["patients"]}
     assert learnt < {*card["learnt_before"]["patients"]}
+    assert card["salts"] == ["mark"]
     assert card["test"]["cases"] == verdict.report.cases == len(card["test_images"])
     assert set(card["parts"]["test"]["patients"]) == {
         case["patient"] for case in card["holdout"]["cases"]
