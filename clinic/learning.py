@@ -11,12 +11,12 @@ from itertools import groupby
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 
 from clinic import pseudonyms
 from clinic.models import (
     ImageReading,
-    Job,
     ModelVersion,
     Prediction,
     Review,
@@ -25,12 +25,13 @@ from clinic.models import (
 from clinic.review import disagree, standing
 from search.gate import FEWEST as FEWEST_HELD
 from search.parts import is_held_out
+from search.told import named_by
 
 FEWEST = 3  # studies of each kind: training, validation and holdout need one
 FRACTURE = Review.Verdict.FRACTURE
 Stage = ModelVersion.Stage
 OTHERWISE = (
-    "Patients were named with another pseudonym_salt when {} was made of verdicts, and "
+    "Patients were named with another pseudonym_salt when {} was made, and "
     "those it has met cannot be told from the held-out: bring the backup of that file "
     "back. Is it lost for good, retire what was made with it, and do not go on from it."
 )
@@ -129,8 +130,9 @@ def choose(*, held_out: bool = False) -> Choice:
         names = pseudonyms.names()
     except ValueError as error:
         return Choice(unnamed=str(error))
-    if other := _named_otherwise(names.mark).exclude(stage=Stage.RETIRED).first():
-        return Choice(unnamed=OTHERWISE.format(f"{other.name} {other.brief}"))
+    ours = ModelVersion.objects.filter(made_by__isnull=False)
+    if others := _named_otherwise(names.mark, ours.exclude(stage=Stage.RETIRED)):
+        return Choice(unnamed=others[0])
     choice, patients, left = Choice(names=names.mark), set(), Counter()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
         given = list(given)
@@ -157,17 +159,27 @@ def refuse_named_otherwise(model: ModelVersion) -> None:
     """ValidationError if `model`, retired or not, knows patients by other names: whom
     it has met could not be told."""
     mark = pseudonyms.names().mark
-    if _named_otherwise(mark).filter(pk=model.pk).exists():
-        raise ValidationError(OTHERWISE.format(f"{model.name} {model.brief}"))
+    if words := _named_otherwise(mark, ModelVersion.objects.filter(pk=model.pk)):
+        raise ValidationError(words[0])
 
 
-def _named_otherwise(mark: str) -> QuerySet[ModelVersion]:
-    """Models made of verdicts on patients who were named with another salt."""
-    named = Job.objects.exclude(verdicts__names__isnull=True).exclude(
-        verdicts__names=""
+def _named_otherwise(mark: str, models: QuerySet[ModelVersion]) -> list[str]:
+    """Of each of `models` that knows patients by another salt, by its card or by the
+    verdicts that it was made of, why that stops whoever learns or judges.
+
+    One query, and of the cards, which are long, one entry.
+    """
+    rows = models.order_by("pk").values(
+        "name",
+        "digest",
+        names=KeyTextTransform("names", "made_by__verdicts"),
+        salts=F("card__salts"),
     )
-    jobs = named.exclude(verdicts__names=mark)
-    return ModelVersion.objects.filter(made_by__in=jobs).order_by("pk")
+    return [
+        OTHERWISE.format(f"{row['name']} {row['digest'][:12]}")
+        for row in rows
+        if {row["names"] or mark, *named_by(row)} - {mark}
+    ]
 
 
 def _judge(given: list[Review]) -> tuple[Review, float, str]:

@@ -4,6 +4,8 @@ Promotion is a row, not a deploy: workers follow at their next study. The way in
 service leads through the gate (`search.gate`); the way back never does.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +21,16 @@ from inference import artifact
 from inference.doubt import Limits
 from search.gate import Judgement, judge
 from search.holdout import Measured, measured
+from search.told import named_by
 
 Stage = ModelVersion.Stage
 WHY = "Say why, for whoever asks later."
+BLOCK = re.compile("[0-9]{1,2}")  # how FracAtlas calls its own
+ELSEWHERE = (
+    "{} names patients by another pseudonym_salt than this Osteon's: whether it has "
+    "learnt from the held-out cannot be told. Build its data set anew with this salt "
+    "and train again, or bring the backup of the other salt back."
+)
 FIRST = "not judged: the first model of an empty house, there is none to compare with"
 
 
@@ -148,7 +157,8 @@ def blockers(version: ModelVersion) -> list[str]:
 
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
-    known, troubles = _by_every_name(facts(version, beside=other))
+    known = facts(version, beside=other)
+    known, troubles = _by_every_name(known, named_by(version.card))
     judged = judge(known, facts(other, beside=version))
     return replace(judged, blockers=(*troubles, *judged.blockers))
 
@@ -171,25 +181,31 @@ def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured
         return Measured(name, 0.5, trouble=f"The files of {name} cannot be read.")
 
 
-def _by_every_name(known: Measured) -> tuple[Measured, list[str]]:
+def _by_every_name(
+    known: Measured, salts: frozenset[str]
+) -> tuple[Measured, list[str]]:
     """`known` with whom it learnt from by their pseudonyms too, and by the names that
-    the holdout has for them; and why that cannot be told.
+    the holdout has for them; and why that cannot be told. salts: marks of its card.
 
-    Verdicts name patients by pseudonyms, tables that people made by their IDs.
+    Verdicts name patients by pseudonyms, tables that people made by their IDs. One or
+    two digits are no ID: the blocks of FracAtlas are numbered so, and no patient is.
     """
     if known.learnt_from is None or known.trouble:
         return known, []
     try:
-        pseudonym = pseudonyms.names().patient
-    except (OSError, ValueError) as error:
-        damaged = isinstance(error, ValueError)
-        why = error if damaged else f"{pseudonyms.SALT} cannot be read."
+        names = pseudonyms.names()
+    except ValueError as error:
         words = f"Whether {known.name} has learnt from the holdout cannot be checked"
-        return known, [f"{words}: {why}"]
-    learnt = known.learnt_from | set(map(pseudonym, known.learnt_from))
-    held_out = {case.patient for case in known.cases}
-    learnt |= {name for name in held_out if pseudonym(name) in learnt}
-    return replace(known, learnt_from=learnt), []
+        return known, [f"{words}: {error}"]
+    learnt = known.learnt_from | set(map(names.patient, _ids(known.learnt_from)))
+    held_out = _ids({case.patient for case in known.cases})
+    learnt |= {name for name in held_out if names.patient(name) in learnt}
+    troubles = [ELSEWHERE.format(known.name)] if salts - {names.mark} else []
+    return replace(known, learnt_from=learnt), troubles
+
+
+def _ids(names: Iterable[str]) -> set[str]:
+    return {name for name in names if not BLOCK.fullmatch(name)}
 
 
 # --- Stages ---------------------------------------------------------------------

@@ -15,12 +15,15 @@ from django.core.exceptions import ValidationError
 
 from clinic import shelf
 from clinic.models import Job, ModelVersion, Trial
+from clinic.pseudonyms import refuse_foreign
 from inference.artifact import DamagedArtifact, any_digest, file_digest
 from search.data import examples as read
-from search.dataset import digest
+from search.dataset import digest, salts
 from search.example import Example
 from search.parts import Parts, refuse_unmarked
 from search.spaces import SPACES
+from search.supernet_header import notes
+from search.told import named_by
 
 SCORES = {"auroc": "AUROC", "aufroc": "AUFROC"}  # one of them is the first objective
 COSTS = ("parameters", "madds", "latency")  # any after it: less of it
@@ -102,6 +105,7 @@ def _about(field: str) -> Iterator[None]:
 
 def _radiographs(folder: Path, *, marked: bool) -> dict[str, object]:
     examples = read(folder)
+    refuse_foreign(f"The data set {folder.name}", salts(folder))
     refuse_one_sided(examples)
     parts = Parts.of(examples)
     drawn = 2 * min(_kinds(parts.training))
@@ -113,6 +117,8 @@ def _radiographs(folder: Path, *, marked: bool) -> dict[str, object]:
 
 
 def _weights(file: Path) -> dict[str, object]:
+    marks = named_by(notes(file).get("source"))
+    refuse_foreign(f"The supernet {file.name}", marks)
     return {"supernet": str(file.resolve()), "supernet_digest": file_digest(file)}
 
 

@@ -1,6 +1,7 @@
 """A real search through the real tasks: phantoms, tiny views, networks of the space."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from clinic import (
     learning,
     leavings,
     provisions,
+    pseudonyms,
     registry,
     search,
     standings,
@@ -28,7 +30,7 @@ from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.pacs import PacsUnavailable, open_pacs
 from clinic.pacs.embedded import EmbeddedPacs
 from inference import artifact
-from search import candidate, closeup, data, patches
+from search import candidate, closeup, data, dataset, patches
 from search import train as train_module
 from search.checkpoint import CHECKPOINT
 from search.parts import Parts
@@ -98,8 +100,11 @@ def work_through(job):
 
 @pytest.mark.timeout(900)
 def test_a_bell_sees_a_search_through_to_a_registered_candidate(
-    rings, job, parent, images
+    rings, parent, images, administrator, tmp_path
 ):
+    salted = shutil.copytree(images, tmp_path / "salted")
+    dataset.write_salt(salted, pseudonyms.names().mark)
+    job = begin(parent, salted, administrator)
     rings(tasks.run_trial, job.trials.get().pk)
     job.refresh_from_db()
     assert (job.state, job.reason, job.holder) == ("done", "", "")
@@ -114,6 +119,7 @@ def test_a_bell_sees_a_search_through_to_a_registered_candidate(
     card = model.card
     assert card["search"]["architecture"] == best.architecture
     assert card["history"] == rows[3].measured["history"]
+    assert card["salts"] == [pseudonyms.names().mark]
     assert card["data"]["digest"] == job.parameters["evaluation"]["digest"]
     told = job.compared["candidate"]
     assert told["parameters"] == rows[3].measured["parameters"]

@@ -202,7 +202,7 @@ class TestAnotherSaltThanBefore:
         assert choice.chosen == []
         for said in choice.obstacle, choice.nothing_to_judge_by:
             assert said.startswith("Patients were named with another pseudonym_salt")
-            assert f"when made {made.brief} was made of verdicts" in said
+            assert f"when made {made.brief} was made, and" in said
 
     def test_its_backup_brings_everything_back(self, made, settings):
         assert learning.choose().unnamed
@@ -216,6 +216,34 @@ class TestAnotherSaltThanBefore:
         with pytest.raises(ValidationError, match="another pseudonym_salt"):
             learning.refuse_named_otherwise(made)
         learning.refuse_named_otherwise(make_model("other", stage="candidate"))
+
+    def test_a_model_of_a_data_set_tells_it_by_its_card(self, made):
+        """Its job chose no verdicts."""
+        Job.objects.update(verdicts={})
+        assert learning.choose().unnamed == ""
+        ModelVersion.objects.update(card={"salts": ["gone"], "holdout": {}})
+        assert f"when made {made.brief} was made" in learning.choose().unnamed
+        with pytest.raises(ValidationError, match="another pseudonym_salt"):
+            learning.refuse_named_otherwise(made)
+        mark = pseudonyms.names().mark
+        ModelVersion.objects.update(card={"salts": [mark]})
+        assert learning.choose().unnamed == ""
+        learning.refuse_named_otherwise(made)
+        ModelVersion.objects.update(card={"salts": sorted(["gone", mark])})
+        assert learning.choose().unnamed
+
+    def test_one_that_came_from_elsewhere_stops_nobody_but_itself(self, made):
+        Job.objects.all().delete()
+        ModelVersion.objects.filter(pk=made.pk).update(card={"salts": ["theirs"]})
+        assert learning.choose().unnamed == ""
+        with pytest.raises(ValidationError, match="another pseudonym_salt"):
+            learning.refuse_named_otherwise(made)
+
+    @pytest.mark.parametrize("odd", [None, 3, "gone", {"a": 1}, [], False])
+    def test_a_card_may_say_anything(self, made, odd):
+        Job.objects.update(verdicts={})
+        ModelVersion.objects.update(card={"salts": odd})
+        assert learning.choose().unnamed == ""
 
     def test_jobs_of_an_older_osteon_did_not_keep_it(self, made):
         Job.objects.update(verdicts={"chosen": []})

@@ -96,6 +96,15 @@ def test_a_salt_that_was_damaged_is_told(
         start(fresh, administrator)
 
 
+def test_a_salt_that_cannot_be_read_is_told(
+    verdicts, fresh, administrator, settings, tmp_path
+):
+    settings.DATA_ROOT = tmp_path
+    (settings.DATA_ROOT / "pseudonym_salt").mkdir()
+    with pytest.raises(ValidationError, match="pseudonym_salt cannot be read"):
+        start(fresh, administrator)
+
+
 def test_there_must_be_another_one_in_service(verdicts, serving, fresh, administrator):
     with pytest.raises(ValidationError, match="No other model is in service"):
         start(serving, administrator)

@@ -103,6 +103,18 @@ def test_a_job_that_began_with_another_salt_is_refused():
         pseudonyms.refuse_others("another")
 
 
+def test_a_salt_that_cannot_be_read_is_told_in_words(settings):
+    (settings.DATA_ROOT / pseudonyms.SALT).mkdir(parents=True)
+    with pytest.raises(ValueError, match="pseudonym_salt cannot be read: let Osteon"):
+        pseudonyms.names()
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_in_words(settings):
+    settings.DATA_ROOT.write_text("a file")
+    with pytest.raises(ValueError, match="pseudonym_salt cannot be read"):
+        pseudonyms.names()
+
+
 def test_a_damaged_salt_is_refused_not_replaced(settings):
     pseudonyms.names()
     (settings.DATA_ROOT / pseudonyms.SALT).write_text("")

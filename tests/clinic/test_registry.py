@@ -301,7 +301,31 @@ class TestPromote:
         salt.unlink()
         salt.mkdir()
         (sentence,) = registry.blockers(register("new"))
-        assert sentence.endswith("cannot be checked: pseudonym_salt cannot be read.")
+        assert "cannot be checked: pseudonym_salt cannot be read: let" in sentence
+
+    def test_one_that_met_patients_under_another_salt_is_refused(
+        self, register, serving, salted
+    ):
+        told = {"salts": ["another", salted.mark]}
+        strange = register("strange", measured_card() | told)
+        (sentence,) = registry.blockers(strange)
+        assert sentence.startswith(f"strange {strange.brief} names patients by another")
+        assert "Build its data set anew with this salt and train again" in sentence
+        assert registry.judgement(strange, serving).rows
+        told["salts"] = [salted.mark]
+        assert registry.blockers(register("ours", measured_card() | told)) == []
+
+    @pytest.mark.parametrize("known", ["learnt", "held out"])
+    def test_blocks_of_fracatlas_are_nobody_with_such_an_id(
+        self, register, serving, known, salted
+    ):
+        """One held-out patient with the ID 7 would refuse every heir for ever."""
+        card, names = measured_card(), ["7", salted.patient("7")]
+        learnt, held = names if known == "learnt" else reversed(names)
+        card["parts"]["training"]["patients"] = [learnt]
+        card["holdout"]["cases"][3]["patient"] = held
+        judged = registry.judgement(register("a", card), register("b", card))
+        assert not [words for words in judged.blockers if "has learnt" in words]
 
     def test_the_threshold_of_each_counts(self, register, serving, administrator):
         strict = register("strict", threshold=0.95)

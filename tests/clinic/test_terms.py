@@ -1,19 +1,24 @@
 """What is settled before a search starts: data and files by digest, and the cost."""
 
 import csv
+import json
+import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
+from safetensors.numpy import save_file
 
-from clinic import terms
+from clinic import pseudonyms, terms
 from clinic.models import Job, ModelVersion, Trial
 from clinic.terms import Terms, settle
 from inference import artifact
-from search import data
+from search import data, dataset
 from search.data import Example
 from search.parts import Parts
 from search.spaces import SPACES
+from search.supernet_header import NOTES
 from tests.clinic.factories import make_search
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import boxes_of, draw, people
@@ -39,14 +44,13 @@ def settled(**asked):
 
 
 def test_radiographs_and_supernet_are_bound_by_their_digests(images, tmp_path):
-    file = tmp_path / "supernet"
-    file.write_bytes(b"weights")
+    file = supernet(tmp_path / "supernet")
     found = settled(images=images, supernet=file)
     assert found.images == str(images)
     assert len(found.digest) == len(found.supernet_digest) == 64
     assert found.recipe == RECIPE
     assert found.drawn == 8  # four of each kind learn
-    file.write_bytes(b"others")
+    supernet(file, mean=0.25)
     again = settled(images=images, supernet=file)
     assert again.digest == found.digest
     assert again.supernet_digest != found.supernet_digest
@@ -68,6 +72,59 @@ def test_who_proposes_patches_is_bound_by_a_digest(images, tmp_path):
     (tmp_path / "model/spec.json").unlink()
     with pytest.raises(ValidationError, match=r"spec\.json cannot be read"):
         settled(**asked | {"patches": tmp_path / "model"})
+
+
+def supernet(path, mean=0.5, **source):
+    """As much of one as can be asked before a search: what its header says."""
+    notes = {"space": "ofa-1.2", "mean": mean, "source": source}
+    save_file({"x": np.zeros(1)}, path, {NOTES: json.dumps(notes)})
+    return path
+
+
+@pytest.fixture
+def copied(images, tmp_path, settings):
+    """The radiographs, in the data folder of a house."""
+    settings.DATA_ROOT = tmp_path / "data"
+    folder = settings.DATA_ROOT / "datasets" / "built"
+    shutil.copytree(images, folder)
+    return folder
+
+
+def test_a_data_set_that_was_built_with_another_salt_is_refused(copied):
+    """Another salt holds out other patients: those of this house would be learnt."""
+    before = settled(images=copied).digest
+    dataset.write_salt(copied, pseudonyms.names().mark)
+    assert settled(images=copied).digest == before
+    dataset.write_salt(copied, "another")
+    with pytest.raises(ValidationError) as refused:
+        settled(images=copied)
+    (words,) = refused.value.message_dict["images"]
+    assert words.startswith("The data set built names patients by another")
+    assert "Make it anew with this salt" in words
+
+
+@pytest.mark.parametrize("said", ["", "[]", "{", "3"])
+def test_a_data_set_that_does_not_tell_its_salt_any_more_is_refused(copied, said):
+    (copied / dataset.OPTIONS).write_text(said)
+    with pytest.raises(ValidationError, match=r"options\.json cannot be read"):
+        settled(images=copied)
+
+
+def test_a_folder_that_people_made_asks_for_no_salt(copied, settings):
+    (settings.DATA_ROOT / pseudonyms.SALT).write_text("short")
+    assert settled(images=copied).digest
+    dataset.write_salt(copied, "mine")
+    with pytest.raises(ValidationError, match="bring its backup back"):
+        settled(images=copied)
+
+
+def test_a_supernet_that_learnt_under_another_salt_is_refused(tmp_path, settings):
+    settings.DATA_ROOT = tmp_path
+    mine = supernet(tmp_path / "mine", salts=[pseudonyms.names().mark])
+    assert settled(supernet=mine).supernet
+    other = supernet(tmp_path / "other", salts=["another"])
+    with pytest.raises(ValidationError, match="The supernet other names patients by"):
+        settled(supernet=other)
 
 
 def test_patches_need_marked_fractures(images, tmp_path):
