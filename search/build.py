@@ -23,6 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from search import (
+    alike,
     dataset,
     demographics,
     demographics_page,
@@ -207,7 +208,7 @@ def _finished(rules: Rules, made: Sequence[Made], left: Sequence[Left]) -> Built
     told = counted(rows, made, left, rules.table)
     if not rows:
         raise BuildRefused(f"No image was taken. {in_words(told)}".strip())
-    labelled = (row for row in rows if row["label"])
+    labelled = (row for row in alike.united(rows, made) if row["label"])
     dataset.write_rows(rules.out / dataset.EXAMPLES, labelled)
     dataset.write_text(rules.out / "report.json", json.dumps(told, indent=1))
     dataset.write_text(rules.out / "report.txt", in_words(told))

@@ -1,8 +1,9 @@
 """What became of every file of a build: counted, and said in words."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from search.alike import shared
 from search.table import Table
 from search.transform import Made
 
@@ -56,21 +57,12 @@ def counted(
         "not_fractured": labels["0"],
         "without_label": labels[""],
         "table": {"rows": len(known), "idle": len(idle), "lines": idle[:LISTED]},
-        "shared_pixels": _shared(rows, made),
+        "shared_pixels": shared(rows, made),
         "dropped": {
             code: {"files": number, "why": WHY[code.split()[0]]}
             for code, number in codes.most_common()
         },
     }
-
-
-def _shared(rows: Sequence[Mapping[str, str]], made: Sequence[Made]) -> int:
-    """How many images have the pixels of one that is another patient's."""
-    pixels = dict(pair for m in made for pair in m.pixels or ())
-    owners = defaultdict(set)
-    for row in rows:
-        owners[pixels[row["image"]]].add(row["patient"])
-    return sum(len(owners[pixels[row["image"]]]) > 1 for row in rows)
 
 
 def in_words(report: dict) -> str:

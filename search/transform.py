@@ -171,7 +171,7 @@ def _image(
     """Write the picture into `folder`; -> its row, the lines of the table that say
     something of it, the name of its pixels. before: the rows of the study.
 
-    group: the same pixels under two patients must not be learnt from and judged by.
+    group: the table's, or the name of the pixels; see `search.alike` for both.
     """
     read = _picture if is_picture(file) else _radiograph
     pixels, sop, patient, row, lines = read(rules, study, file)

@@ -14,11 +14,9 @@ import pytest
 
 from inference.preprocess import Recipe
 from search import dataset
-from search.build import BuildRefused, build, in_words
+from search.build import BuildRefused, build
 from search.data import examples
-from search.deidentify import Pseudonyms
 from search.demographics import rows_of, summary
-from search.parts import Parts, is_held_out
 from search.samples import prepare
 from tests.search.archive import content, fill, radiograph, save
 
@@ -232,63 +230,6 @@ def test_nothing_is_left_out_in_silence(tmp_path):
     assert everybody.report["table"]["lines"] == [3]
     with pytest.raises(BuildRefused, match="begun with another unnamed"):
         build(source, tmp_path / "out", unnamed=True, **options)
-
-
-def on_both_sides(source, same):
-    """One judges, one trains; their radiographs have the same pixels or not."""
-    names, found = Pseudonyms(SALT), {}
-    for person in (f"P{number}" for number in range(200)):
-        found.setdefault(is_held_out(names.patient(person)), person)
-    pixels = {"PixelData": radiograph("P", 1).PixelData} if same else {}
-    for person in found.values():
-        save(radiograph(person, 1, **pixels), source / person)
-    return "".join(f"\nA{person}1,1" for person in found.values())
-
-
-@pytest.mark.parametrize(("same", "sides"), [(True, (0, 1)), (False, (1, 1))])
-def test_the_same_image_under_two_patients_is_on_one_side_and_told(
-    tmp_path, same, sides
-):
-    labels = tmp_path / "labels.csv"
-    labels.write_text("study,label" + on_both_sides(tmp_path / "in", same))
-    out = tmp_path / "out"
-    found = build(tmp_path / "in", out, salt=SALT, labels=labels, jobs=1)
-    parts = Parts.of(examples(out))
-    assert (len([*parts.training, *parts.validation]), len(parts.test)) == sides
-    assert found.report["shared_pixels"] == (2 if same else 0)
-    told = "2 images have the pixels of another patient's" in in_words(found.report)
-    assert told == same
-
-
-def without_pixels(study):
-    """As a study was left before the pixels of its images had a name."""
-    told = json.loads((study / "study.json").read_text())
-    del told["pixels"]
-    (study / "study.json").write_text(json.dumps(told, indent=1))
-    rows = dataset.rows_of(study / "study.csv")
-    dataset.write_rows(study / "study.csv", [row | {"group": ""} for row in rows])
-
-
-def test_a_build_that_was_begun_before_pixels_had_names_ends_as_one_from_now(tmp_path):
-    source, out = fill(tmp_path / "in", 3, views=1), tmp_path / "out"
-    first = build(source, out, salt=SALT, jobs=1)
-    (out / dataset.MANIFEST).unlink()
-    without_pixels(next((out / dataset.STUDIES).iterdir()))
-    assert build(source, out, salt=SALT, jobs=1) == first
-
-
-def test_a_data_set_from_before_pixels_had_names_stays_what_it_is(tmp_path):
-    source, out = fill(tmp_path / "in", 3, views=1), tmp_path / "out"
-    build(source, out, salt=SALT, jobs=1)
-    for study in (out / dataset.STUDIES).iterdir():
-        without_pixels(study)
-    told = json.loads((out / "report.json").read_text())
-    del told["shared_pixels"]
-    (out / "report.json").write_text(json.dumps(told))
-    frozen = dataset.freeze(out)["digest"]
-    again = build(source, out, salt=SALT, jobs=1)
-    assert again.digest == frozen
-    assert in_words(again.report).startswith("3 images")
 
 
 def test_a_build_that_was_killed_at_its_very_first_file_goes_on(tmp_path):
