@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from clinic import registry
 from clinic.models import ModelVersion
-from search.holdout import MEASURES, METHODS, Estimate, by_subgroup, summary
+from search.draws import Interval
+from search.holdout import MEASURES, METHODS, by_subgroup, summary
 from search.holdout import calibration_error as error_of
 from search.limits import sentences
 from search.told import figure
@@ -259,10 +260,10 @@ def _millions(value: object) -> str:
 def _interval(value: object) -> str:
     """{"value", "low", "high"} as "0.86 (0.81 – 0.90)"."""
     found = [figure(_at(value, key)) for key in ("value", "low", "high")]
-    return NOT_MEASURED if None in found else _estimate(Estimate(*found))
+    return NOT_MEASURED if None in found else _estimate(Interval(*found))
 
 
-def _estimate(found: Estimate) -> str:
+def _estimate(found: Interval) -> str:
     return f"{found.value:.3f} ({found.low:.3f} – {found.high:.3f})"
 
 

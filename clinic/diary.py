@@ -1,11 +1,10 @@
 """What a job tells while it runs, and by which it learns that it was taken away."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from clinic import jobs
 from clinic.models import Job
-from search.example import Example
 
 OFTEN = 1.0  # seconds between two beats
 
@@ -37,12 +36,6 @@ class Diary:
         """Between two pieces of work that have no more to tell."""
         if time.monotonic() - self.told > OFTEN:
             self.say("")
-
-    def along(self, found: Iterable[Example]) -> Iterator[Example]:
-        """`found`, with a beat now and then."""
-        for example in found:
-            self.breathe()
-            yield example
 
     def count(self, done: int) -> None:
         """Studies fetched from the PACS."""

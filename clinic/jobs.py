@@ -195,8 +195,8 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
         )
     if job.cleared:
         raise ValidationError("Its files were removed: start a new job.")
-    if others := job.siblings.filter(state__in=Job.OPEN).first():
-        raise ValidationError(f"Measurement {others.pk} of this model is under way.")
+    if job.kind == Job.Kind.MEASURE:
+        refuse_second_measurement(job.parent)
     if job.kind == Job.Kind.SEARCH:
         search.retry(job=job, by=by)
         if not job.trials.exclude(state="failed").exists():
@@ -207,6 +207,12 @@ def resume(*, job: Job, by: AbstractBaseUser) -> Job:
     _release(job, State.QUEUED)
     audit.record("job.resumed", job, by, epochs=len(job.history))
     return job
+
+
+def refuse_second_measurement(model: ModelVersion) -> None:
+    """ValidationError while one of `model` has not ended."""
+    if going := Job.objects.measuring(model).first():
+        raise ValidationError(f"Measurement {going.pk} of it has not ended yet.")
 
 
 def alive(job: Job) -> AbstractContextManager[None]:

@@ -12,7 +12,6 @@ from itertools import groupby
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, OuterRef, QuerySet
-from django.db.models.fields.json import KeyTextTransform
 
 from clinic import pseudonyms
 from clinic.models import (
@@ -164,21 +163,16 @@ def refuse_named_otherwise(model: ModelVersion) -> None:
 
 
 def _named_otherwise(mark: str, models: QuerySet[ModelVersion]) -> list[str]:
-    """Of each of `models` that knows patients by another salt, by its card or by the
-    verdicts that it was made of, why that stops whoever learns or judges.
+    """Of each of `models` whose card knows patients by another salt, why that stops
+    whoever learns or judges.
 
     One query, and of the cards, which are long, one entry.
     """
-    rows = models.order_by("pk").values(
-        "name",
-        "digest",
-        names=KeyTextTransform("names", "made_by__verdicts"),
-        salts=F("card__salts"),
-    )
+    rows = models.order_by("pk").values("name", "digest", salts=F("card__salts"))
     return [
         OTHERWISE.format(f"{row['name']} {row['digest'][:12]}")
         for row in rows
-        if {row["names"] or mark, *named_by(row)} - {mark}
+        if named_by(row) - {mark}
     ]
 
 

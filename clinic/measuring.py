@@ -30,8 +30,7 @@ def start(*, version: ModelVersion, by: AbstractBaseUser) -> Job:
     others = ModelVersion.objects.exclude(pk=version.pk)
     if not others.filter(stage=ModelVersion.Stage.ACTIVE).exists():
         raise ValidationError(NOBODY_ELSE)
-    if going := under_way(version):
-        raise ValidationError(f"Measurement {going.pk} of it has not ended yet.")
+    jobs.refuse_second_measurement(version)
     chosen = learning.choose(held_out=True)
     if chosen.nothing_to_judge_by:
         raise ValidationError(chosen.nothing_to_judge_by)
@@ -51,12 +50,6 @@ def finish(*, job: Job, compared: dict[str, object]) -> None:
     jobs.finish(job=job, compared=compared)
     said = {"digest": job.parent.digest, "beside": compared["incumbent_digest"]}
     audit.record("model.measured", job.parent, job.by, **said, job=job.pk)
-
-
-def under_way(version: ModelVersion) -> Job | None:
-    """The measurement of `version` that has not ended."""
-    found = version.pupils.filter(kind=Job.Kind.MEASURE, state__in=Job.OPEN)
-    return found.order_by("pk").last()
 
 
 def together(one: ModelVersion, other: ModelVersion) -> Job | None:

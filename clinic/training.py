@@ -24,7 +24,8 @@ from clinic.models import Job, ModelVersion
 from clinic.pacs import Pacs
 from inference import artifact
 from inference.reader import open_reader
-from search import card, contest, data, exam, run, supernets
+from search import contest, data, exam, run, supernets
+from search.example import Example
 from search.parts import Parts
 from search.recalibrate import recalibrate
 from search.run import PLANS, Verdict
@@ -148,7 +149,7 @@ def work(*, job_id: int, pacs: Pacs) -> None:
         diary = Diary(job)
         diary.say(f"attempt {job.attempts} on {job.machine}", step="fetching images")
         measures = job.kind == Job.Kind.MEASURE
-        suffices = refuse_few_held_out if measures else refuse_one_sided
+        suffices = refuse_few_held_out if measures else terms.refuse_one_sided
         images = frozen(job, pacs, leavings.verdicts(job), diary, suffices)
         (_measure if measures else _train)(job, images, leavings.room(job), diary)
 
@@ -199,14 +200,9 @@ def _habits(parent: Path, plan: Plan) -> dict[str, object]:
     return {habit: told.get(habit, getattr(usual, habit)) for habit in HABITS}
 
 
-def refuse_one_sided(images: Path) -> None:
-    """ValueError, in words, for what nothing can be learnt from."""
-    terms.refuse_one_sided(data.examples(images))
-
-
-def refuse_few_held_out(images: Path) -> None:
+def refuse_few_held_out(examples: list[Example]) -> None:
     """ValueError, in words, for what the gate does not judge by."""
-    test = Parts.of(data.examples(images)).test
+    test = Parts.of(examples).test
     fractured = {example.study for example in test if example.label}
     sound = {example.study for example in test} - fractured
     left = learning.Choice(held_fractured=len(fractured), held_sound=len(sound))
@@ -219,7 +215,7 @@ def frozen(
     pacs: Pacs,
     folder: Path,
     diary: Diary,
-    suffices: Callable[[Path], None] = refuse_one_sided,
+    suffices: Callable[[list[Example]], None] = terms.refuse_one_sided,
 ) -> Path:
     """The job's data set: written once, afterwards only checked.
 
@@ -241,7 +237,7 @@ def frozen(
         words = freezing.MISSING.get(reason, reason)
         named = ", ".join(map(str, which))
         diary.say(f"{len(which)} image(s) left out, {words}: instance {named}")
-    suffices(folder)
+    suffices(data.examples(folder))
     jobs.note(job=job, data_digest=digest, commit=run.commit())
     diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
     return folder
@@ -279,11 +275,7 @@ def _measured(
     folder = Path(settings.MODEL_ROOT, version.folder)
     artifact.load_card(folder, version.digest)
     reports, holdout = contest.on_holdout(folder, images, work, diary.breathe)
-    known = {case["id"] for case in holdout["cases"]}
-    found = [example for example in data.examples(images) if example.name in known]
-    reader = open_reader(folder, version.digest)
-    told = card.abstentions(reader, diary.along(found), settings.ANATOMY_SCOPE)
-    return reports | _costs(folder), holdout | {"abstentions": told}
+    return reports | _costs(folder), holdout
 
 
 def _costs(model: Path) -> dict[str, int]:

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from clinic import cards, curves, measuring, registry, shadows
 from clinic.charts import Chart
-from clinic.models import AuditEvent, ModelVersion
+from clinic.models import AuditEvent, Job, ModelVersion
 from clinic.permissions import ADMINISTRATOR, roles
 
 REFUSED = 422
@@ -129,7 +129,7 @@ def _about(version: ModelVersion) -> dict[str, object]:
     return {
         "version": version,
         "serving": serving,
-        "measuring": measuring.under_way(version),
+        "measuring": Job.objects.measuring(version).first(),
         "measured": measuring.together(version, serving) if serving else None,
         "others": others,
         "blockers": registry.blockers(version),

@@ -32,13 +32,14 @@ from search import (
     transform,
     workers,
 )
+from search.dataset import OPTIONS
 from search.deidentify import Pseudonyms
 from search.outcome import Left, counted, dropped, in_words
 from search.sources import Study
 from search.table import Table
 from search.transform import Made, Rules
 
-OPTIONS, LOCK = "options.json", ".lock"
+LOCK = ".lock"
 OURS = {LOCK, f".{OPTIONS}.part"}  # all that a build leaves which is killed at once
 AT_ONCE = 32  # headers a process looks at for one message
 

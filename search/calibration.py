@@ -130,11 +130,11 @@ def familiar(features: np.ndarray) -> Familiar:
 
 
 def abstentions(
-    network: nn.Module, spec: Spec, known: Familiar, samples: Samples
+    network: nn.Module, spec: Spec, known: Familiar | None, samples: Samples
 ) -> dict[str, int]:
     """Images of `samples` that the reader would say nothing of, by reason."""
     seen = _seen(compiled(network, spec), samples, spec)
-    distances = known.distance(seen.features)
+    distances = known.distance(seen.features) if known else np.zeros(len(samples))
     chances = probability(seen.logits, spec.temperature)
     found = Counter({"images": 0, POOR: 0, UNLIKE: 0, UNCERTAIN: 0})
     for owner in np.unique(samples.owners):

@@ -7,10 +7,9 @@ the test part with the probability that this model gave it.
 import hashlib
 import json
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from torch import nn
 from inference.aggregate import AGGREGATIONS
 from inference.artifact import Spec
 from inference.calibrate import probability
-from inference.reader import READ, Reader, Source
 from inference.runtime import compiled
 from search import data, dataset, demographics, limits, pointing
 from search.data import Example
@@ -135,21 +133,6 @@ def holdout(
     ]
     known = json.dumps(sorted([case["id"], case["label"]] for case in cases))
     return {"digest": hashlib.sha256(known.encode()).hexdigest(), "cases": cases}
-
-
-def abstentions(reader: Reader, found: Iterable[Example], scope: str) -> dict[str, int]:
-    """How many images there are, and of how many the reader says nothing, by reason.
-
-    Each is read as in the clinic; scope: see there.
-    """
-    counts = Counter({"images": 0})
-    for example in found:
-        source = Source(example.name, partial(example.image.open, "rb"))
-        reading = reader.read([source], scope)
-        counts["images"] += 1
-        if reading.state != READ:
-            counts[reading.code] += 1
-    return dict(counts)
 
 
 def by_study(judged: Judged, spec: Spec) -> Report:

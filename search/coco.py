@@ -7,6 +7,7 @@ from pathlib import Path
 
 from search.data import coco_boxes
 from search.example import Box
+from search.table import BadTable
 
 NO_COCO = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
@@ -45,6 +46,8 @@ def _read(path: Path) -> Mapping[str, Sequence[Box]]:
             x, y, width, height = map(float, box)
             if not all(map(isfinite, (x, y, width, height))) or min(width, height) < 0:
                 raise ValueError(f"{box} is no box")
+    except BadTable:
+        raise
     except NO_COCO as error:
         raise ValueError(
             f"{path.name} is no COCO file with boxes [x, y, width, height]: {error!r}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from inference import artifact
 from inference.artifact import Spec
-from search import card, data, pointing
+from search import calibration, card, data, pointing
 from search.card import Judged, by_study, milliseconds
 from search.evaluate import EVEN, Report
 from search.example import Example
@@ -90,7 +90,10 @@ def on_holdout(
     breathe()
     judged = judge(network, views, test, spec.recipe)
     breathe()
-    holdout = card.measured(network, spec, judged)["holdout"]
+    known = artifact.load_familiar(folder)
+    silent = calibration.abstentions(network, spec, known, views)
+    breathe()
+    holdout = card.measured(network, spec, judged)["holdout"] | {"abstentions": silent}
     study, image = by_study(judged, spec), assess(judged, spec)
     return {"by_study": asdict(study), "by_image": asdict(image)}, holdout
 

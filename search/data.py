@@ -146,9 +146,19 @@ def _part(row: dict[str, str]) -> str:
 
 
 def coco_boxes(path: Path) -> dict[str, list[Box]]:
-    """File name -> its boxes, of a COCO file; none for an image that has none."""
+    """File name -> its boxes, of a COCO file; none for an image that has none. BadTable
+    where one with boxes may be another."""
     coco = json.loads(path.read_text())
     names = {image["id"]: image["file_name"] for image in coco["images"]}
+    pairs = {(image["id"], Path(image["file_name"])) for image in coco["images"]}
+    listed = Counter(number for number, _ in pairs)
+    alike = Counter(name for _, name in pairs)
+    for drawn in {annotation["image_id"] for annotation in coco["annotations"]}:
+        if listed[drawn] > 1 or alike[Path(names[drawn])] > 1:
+            raise BadTable(
+                f"{path.name}: whose boxes those of {names[drawn]} are cannot be told: "
+                "several images are listed by its name or number."
+            )
     boxes = defaultdict(list, {name: [] for name in names.values()})
     for annotation in coco["annotations"]:
         boxes[names[annotation["image_id"]]].append(tuple(annotation["bbox"]))

@@ -55,8 +55,11 @@ def shares(right: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def interval(values: Sequence[float] | np.ndarray) -> Interval | None:
     """The first value is the measured one, the others are the bootstrap's."""
-    if np.isnan(values[0]):
-        return None
+    return None if np.isnan(values[0]) else spread(values)
+
+
+def spread(values: Sequence[float] | np.ndarray) -> Interval:
+    """As `interval`, of what is nan too."""
     low, high = np.nanquantile(values[1:], (0.05, 0.95))
     return Interval(float(values[0]), float(low), float(high))
 

@@ -53,8 +53,8 @@ def _refuse_taken(folder: Path, out: Path) -> None:
         raise ValueError(f"{folder} is no folder.")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is no folder.")
-    if out.resolve() == folder.resolve():
-        raise ValueError(f"{folder} is the data set itself: choose another folder.")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{out} lies in the data set: choose another folder.")
     if there := [name for name in (LABELS, BOXES) if (out / name).exists()]:
         raise ValueError(f"{out / there[0]} is there already and is not overwritten.")
 

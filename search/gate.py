@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search import holdout, overlays, silence, subgroups
+from search import draws, holdout, overlays, silence, subgroups
 from search.holdout import MEASURES, METHODS, Measured
 from search.judgement import (
     PEOPLE,
@@ -41,29 +41,26 @@ class Gate:
     margins: Margins
 
     def rows(self) -> Iterator[Row]:
-        yield from self._differences()
-        yield self._solid()
+        counts = holdout.weights(self.candidate.cases)
+        yield from self._differences(counts)
+        yield self._solid(counts)
         yield silence.compared(self.candidate, self.incumbent, self.margins.left)
         yield from subgroups.compared(self.candidate, self.incumbent, self.margins)
         yield self._calibration()
         yield from self._pointing()
         yield self._speed()
 
-    def _differences(self) -> Iterator[Row]:
+    def _differences(self, counts: np.ndarray) -> Iterator[Row]:
         """AUROC and the operating point, by a paired bootstrap over patients."""
-        counts = holdout.weights(self.candidate.cases)
         after = holdout.measures(self.candidate, counts)
         before = holdout.measures(self.incumbent, counts)
         for what, new, old in zip(MEASURES, after, before):
             yield _drawn(what, new, old, getattr(self.margins, what.lower()))
 
-    def _solid(self) -> Row:
+    def _solid(self, counts: np.ndarray) -> Row:
         """Specificity at the second operating point, where marks are solid."""
-        counts = holdout.weights(self.candidate.cases)
-        sides = (
-            holdout.measures(replace(model, threshold=model.confident), counts)[2]
-            for model in (self.candidate, self.incumbent)
-        )
+        both = (self.candidate, self.incumbent)
+        sides = (holdout.specificity(m, m.confident, counts) for m in both)
         return _drawn("specificity of solid marks", *sides, self.margins.confident)
 
     def _calibration(self) -> Row:
@@ -174,7 +171,7 @@ def _paired(incumbent: Measured, candidate: Measured) -> Measured:
 
 def _drawn(what: str, new: np.ndarray, old: np.ndarray, allowed: float) -> Row:
     """new, old: as `holdout.measures` gives them."""
-    found = holdout.estimate(new - old)
+    found = draws.spread(new - old)
     row = Row(what, float(old[0]), float(new[0]), found.low, found.high)
     passes = found.low >= -allowed - ROUNDING
     return row if passes else replace(row, blocker=_may_be_worse(row, allowed))

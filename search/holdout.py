@@ -22,7 +22,6 @@ whole: studies of one person are not independent. Numpy only: the web process ju
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -35,14 +34,6 @@ METHODS = ("lrp", "gradcam")
 MEASURES = ("AUROC", "sensitivity", "specificity")
 DRAWS, SEED = 2000, 0
 BINS = 10  # of the expected calibration error
-
-
-class Estimate(NamedTuple):
-    """A figure with its 90 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -124,13 +115,13 @@ def measured(
     )
 
 
-def summary(model: Measured) -> dict[str, Estimate]:
+def summary(model: Measured) -> dict[str, draws.Interval]:
     """AUROC, sensitivity and specificity at the threshold."""
     drawn = measures(model, weights(model.cases))
-    return {what: estimate(values) for what, values in zip(MEASURES, drawn)}
+    return {what: draws.spread(values) for what, values in zip(MEASURES, drawn)}
 
 
-def by_subgroup(model: Measured) -> list[tuple[str, int, dict[str, Estimate]]]:
+def by_subgroup(model: Measured) -> list[tuple[str, int, dict[str, draws.Interval]]]:
     """(subgroup, studies, summary) of every subgroup that holds both classes."""
     found = []
     for name, indices in groups(model.cases).items():
@@ -268,16 +259,16 @@ def measures(
     nan where a draw holds no case of a class.
     """
     labels, chances = _arrays(model.cases)
-    flagged = chances >= model.threshold
-    broken, sound = labels == 1, labels == 0
+    broken = labels == 1
     return (
         draws.aurocs(labels, chances, counts),
-        draws.shares(flagged[broken], counts[:, broken]),
-        draws.shares(~flagged[sound], counts[:, sound]),
+        draws.shares(chances[broken] >= model.threshold, counts[:, broken]),
+        specificity(model, model.threshold, counts),
     )
 
 
-def estimate(values: np.ndarray) -> Estimate:
-    """The measured value, which is the first, and its 90 % interval."""
-    low, high = np.nanquantile(values[1:], (0.05, 0.95))
-    return Estimate(float(values[0]), float(low), float(high))
+def specificity(model: Measured, threshold: float, counts: np.ndarray) -> np.ndarray:
+    """For every row of `counts`; nan where a draw holds no sound case."""
+    labels, chances = _arrays(model.cases)
+    sound = labels == 0
+    return draws.shares(chances[sound] < threshold, counts[:, sound])

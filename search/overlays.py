@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from search import holdout
+from search import draws, holdout
 from search.holdout import Case, Measured
 from search.judgement import PEOPLE, ROUNDING, Row, interval, unmeasured
 
@@ -64,7 +64,7 @@ def _drawn(row: Row, method: str, both: Pairs, allowed: float) -> Row:
     counts = holdout.weights([now for _, now in both])
     hits = np.array([[method in case.hits for case in pair] for pair in both], float)
     before, after = (counts @ hits / counts.sum(axis=1, keepdims=True)).T
-    found = holdout.estimate(after - before)
+    found = draws.spread(after - before)
     row = Row(row.what, float(before[0]), float(after[0]), found.low, found.high)
     if found.low >= -allowed - ROUNDING:
         return row

@@ -22,6 +22,10 @@ class JobQuerySet(models.QuerySet):
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
 
+    def measuring(self, model: ModelVersion) -> "JobQuerySet":
+        """Measurements of `model` that have not ended: one at most."""
+        return self.filter(kind=Job.Kind.MEASURE, parent=model, state__in=Job.OPEN)
+
     def unprovided(self) -> "JobQuerySet":
         """Searches whose verdicts are to be frozen and put into the artifact store."""
         searches = self.filter(kind=Job.Kind.SEARCH, pack="")
@@ -166,13 +170,6 @@ class Job(models.Model):
     def steps(self) -> int:
         """What `done` of a training or measurement comes to at its end."""
         return SIDES if self.kind == self.Kind.MEASURE else self.epochs
-
-    @property
-    def siblings(self) -> models.QuerySet:
-        """The other measurements of the same model; none of another kind of job."""
-        same = Job.objects.filter(kind=self.Kind.MEASURE, parent=self.parent_id)
-        wanted = self.kind == self.Kind.MEASURE
-        return same.exclude(pk=self.pk) if wanted else same.none()
 
     @property
     def minutes(self) -> float:

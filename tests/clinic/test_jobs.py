@@ -56,8 +56,8 @@ def test_a_job_is_started_with_the_verdicts_as_they_stand(verdicts, administrato
 
 def test_whom_its_parent_has_met_must_be_known_by_name(verdicts, administrator):
     old = make_model("old", stage="retired")
-    named = {"verdicts": {"names": "another"}, "state": "done", "candidate": old}
-    make_job(by=administrator, **named)
+    old.card = {"salts": ["another"]}
+    old.save()
     with pytest.raises(ValidationError, match="do not go on from it"):
         jobs.start(parent=old, by=administrator, epochs=1)
     jobs.start(parent=make_model(), by=administrator, epochs=1)

@@ -193,6 +193,8 @@ class TestAnotherSaltThanBefore:
         assert verdicts["names"] == pseudonyms.names().mark
         candidate = make_model("made", stage="candidate")
         make_job(by=administrator, state="done", candidate=candidate, verdicts=verdicts)
+        candidate.card = {"salts": [verdicts["names"]]}
+        candidate.save()
         assert learning.choose().unnamed == ""
         (tmp_path / pseudonyms.SALT).rename(tmp_path / "backup")
         return candidate
@@ -217,10 +219,7 @@ class TestAnotherSaltThanBefore:
             learning.refuse_named_otherwise(made)
         learning.refuse_named_otherwise(make_model("other", stage="candidate"))
 
-    def test_a_model_of_a_data_set_tells_it_by_its_card(self, made):
-        """Its job chose no verdicts."""
-        Job.objects.update(verdicts={})
-        assert learning.choose().unnamed == ""
+    def test_any_mark_of_its_card_but_the_one_at_hand_tells_it(self, made):
         ModelVersion.objects.update(card={"salts": ["gone"], "holdout": {}})
         assert f"when made {made.brief} was made" in learning.choose().unnamed
         with pytest.raises(ValidationError, match="another pseudonym_salt"):
@@ -241,11 +240,10 @@ class TestAnotherSaltThanBefore:
 
     @pytest.mark.parametrize("odd", [None, 3, "gone", {"a": 1}, [], False])
     def test_a_card_may_say_anything(self, made, odd):
-        Job.objects.update(verdicts={})
         ModelVersion.objects.update(card={"salts": odd})
         assert learning.choose().unnamed == ""
 
-    def test_jobs_of_an_older_osteon_did_not_keep_it(self, made):
-        Job.objects.update(verdicts={"chosen": []})
+    def test_a_model_of_an_older_osteon_does_not_tell(self, made):
+        ModelVersion.objects.update(card={"holdout": {}})
         assert learning.choose().unnamed == ""
         learning.refuse_named_otherwise(made)

@@ -279,7 +279,7 @@ def test_a_model_is_measured_beside_the_one_in_service(measurement, pacs, parent
     for side in measuring.HOLDOUTS.values():
         found = {int(Path(case["id"]).stem) for case in told[side]["cases"]}
         assert found == {image.pk for image in images}
-        assert told[side]["abstentions"] == {"images": 8}
+        assert told[side]["abstentions"]["images"] == 8
     judged = registry.judgement(fresh, parent)
     assert {row.what for row in judged.rows} >= {"AUROC", "sensitivity"}
     assert not [words for words in judged.blockers if "holdouts differ" in words]

@@ -1,5 +1,8 @@
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from inference.doubt import Limits
 from inference.networks import Arch, build
 from inference.phantom import phantom
 from inference.preprocess import Recipe, views
+from inference.reader import Reader, Source
 from search import calibration
 from search.calibration import (
     abstentions,
@@ -20,8 +24,9 @@ from search.calibration import (
 )
 from search.card import Judged
 from search.data import Example
-from search.samples import Samples
+from search.samples import Samples, prepare
 from search.train import predict
+from tests.inference import tiny
 
 RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
 SPEC = Spec("x", Arch("resnet18", (("width", 8),)), RECIPE, "alo", threshold=0.3)
@@ -166,3 +171,24 @@ class TestCautious:
         assert (spec.limits.uncertain_from, spec.limits.uncertain_to) == (0, 1)
         found = abstentions(network, spec, known, validation)
         assert sum(found.values()) == 40  # each image, and its reason
+
+    def test_those_are_counted_of_whom_the_reader_says_nothing(self, tmp_path):
+        """Two radiographs, and one that is out of focus."""
+        pictures = [(phantom(seed).pixels >> 4).astype(np.uint8) for seed in range(3)]
+        pictures[2] = cv2.GaussianBlur(pictures[2], (0, 0), 8)
+        files = [tmp_path / f"{i}.png" for i in range(3)]
+        for file, pixels in zip(files, pictures):
+            cv2.imwrite(str(file), pixels)
+        found = [Example(f, 0, f.name, f.name, part="wrist") for f in files]
+        looks, _ = prepare(found, tiny.SPEC.recipe, tmp_path / "work")
+        network, blurred = tiny.network(), Limits(sharpness=0.01)
+        for limits in blurred, replace(blurred, uncertain_from=0.0, uncertain_to=1.0):
+            spec = replace(tiny.SPEC, limits=limits)
+            counts = abstentions(network, spec, None, looks)
+            reader, said = Reader(spec, network), Counter()
+            for file in files:
+                source = Source(file.name, partial(file.open, "rb"))
+                said[reader.read([source], "upper_limb").code] += 1
+            assert counts["poor_quality"] == 1
+            for code in "poor_quality", "unlike_training", "uncertain":
+                assert counts[code] == said[code]

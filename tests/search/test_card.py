@@ -2,21 +2,16 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
 from inference.artifact import Spec
-from inference.doubt import Limits
 from inference.networks import ARCHS
-from inference.phantom import phantom
 from inference.preprocess import Recipe
-from inference.reader import Reader
 from search import dataset
-from search.card import Judged, abstentions, by_study, holdout, origin
+from search.card import Judged, by_study, holdout, origin
 from search.data import Example, examples
 from search.parts import Parts
-from tests.inference import tiny
 
 SPEC = Spec("x", ARCHS["rx-lite"], Recipe(), "alo", threshold=0.5, temperature=2.0)
 
@@ -120,20 +115,3 @@ def test_a_study_is_as_fractured_as_its_worst_image(tmp_path):
     report = by_study(judged(tmp_path, [0, 1, 0, 0], [-3.0, 3.0, -1.0, -2.0]), SPEC)
     assert (report.cases, report.fractured) == (2, 1)
     assert report.confusion == {"tp": 1, "fp": 0, "fn": 0, "tn": 1}
-
-
-def test_who_is_left_to_people_is_whom_the_reader_says_nothing_of(tmp_path):
-    """Two radiographs, and one that is out of focus."""
-    pictures = [(phantom(seed).pixels >> 4).astype(np.uint8) for seed in range(3)]
-    pictures[2] = cv2.GaussianBlur(pictures[2], (0, 0), 8)
-    for i, pixels in enumerate(pictures):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), pixels)
-    found = judged(tmp_path, [0, 1, 1], [0.0, 2.0, -2.0]).examples
-    limits = Limits(sharpness=0.01)
-
-    def counted(**more):
-        spec = replace(tiny.SPEC, limits=replace(limits, **more))
-        return abstentions(Reader(spec, tiny.network()), found, "upper_limb")
-
-    assert counted() == {"images": 3, "poor_quality": 1}
-    assert counted(uncertain_to=1.0) == {"images": 3, "poor_quality": 1, "uncertain": 2}

@@ -65,6 +65,27 @@ def test_boxes_that_may_be_another_files_are_refused(written, names, asked):
         coco.boxes(written(**listed(names)), asked)
 
 
+def several(*images):
+    """images: (id, name); one box is drawn on the first of them."""
+    return {
+        "images": [{"id": i, "file_name": name} for i, name in images],
+        "annotations": [{"image_id": images[0][0], "bbox": HERE}],
+    }
+
+
+@pytest.mark.parametrize("asked", ["a.png", "x/a.png"])
+@pytest.mark.parametrize("again", [(1, "a.png"), (1, "./a.png"), (0, "b.png")])
+def test_an_image_with_boxes_that_is_listed_as_two_is_refused(written, asked, again):
+    path = written(**several((0, "a.png"), again))
+    with pytest.raises(ValueError, match=r"boxes\.json: .*cannot be told: several"):
+        coco.boxes(path, [asked])
+
+
+def test_images_that_are_listed_as_two_and_have_no_boxes_do_no_harm(written):
+    path = written(**several((0, "a"), (1, "b"), (2, "./b"), (0, "a")))
+    assert coco.boxes(path, ["a", "b"]) == {"a": (HERE,), "b": ()}
+
+
 @pytest.mark.parametrize("box", [[1, 2, 3], list("abcd"), [1, 2, -3, 4], 5, [10**400]])
 def test_boxes_that_are_none_are_refused_in_words(written, box):
     path = written(**listed({"x": box * 4 if box == [10**400] else box}))

@@ -218,3 +218,14 @@ def test_boxes_of_fracatlas_that_are_none_are_refused_in_words(tmp_path, text):
     (tmp_path / "fractures_coco.json").write_text(text)
     with pytest.raises(BadTable, match="is not laid out so"):
         examples(tmp_path)
+
+
+def test_boxes_of_fracatlas_that_may_be_another_images_are_refused(tmp_path):
+    (tmp_path / "split_info.csv").write_text("image_id\n")
+    coco = {
+        "images": [{"id": i, "file_name": "1.jpg"} for i in (0, 1)],
+        "annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}],
+    }
+    (tmp_path / "fractures_coco.json").write_text(json.dumps(coco))
+    with pytest.raises(BadTable, match=r"^fractures_coco\.json: whose boxes those of"):
+        examples(tmp_path)

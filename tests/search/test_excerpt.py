@@ -86,12 +86,16 @@ def test_folders_that_cannot_be_are_refused_in_words(tmp_path):
     folder, file = dataset_of(tmp_path / "set"), tmp_path / "file"
     file.touch()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(folder)
     for source, out, words in (
         (tmp_path / "nowhere", tmp_path / "out", "nowhere is no folder"),
         (tmp_path / "empty", tmp_path / "out", r"empty is no data set.*examples\.csv"),
         (folder, file, "file is no folder"),
-        (folder, folder, "is the data set itself"),
+        (folder, folder, "lies in the data set"),
+        (folder, folder / "studies" / "new", "new lies in the data set"),
+        (folder, tmp_path / "link" / "new", "new lies in the data set"),
     ):
         with pytest.raises(ValueError, match=words):
             excerpt(source, "test", out)
     assert not (tmp_path / "out").exists()
+    assert not (folder / "new").exists()

@@ -239,8 +239,8 @@ def test_patients_are_drawn_as_a_whole(model):
 def test_intervals_hold_the_value(model):
     found = summary(model)
     assert list(found) == ["AUROC", "sensitivity", "specificity"]
-    for value, low, high in found.values():
-        assert 0 <= low < value < high <= 1
+    for told in found.values():
+        assert 0 <= told.low < told.value < told.high <= 1
 
 
 def test_subgroups_with_both_classes_have_figures_of_their_own(model):

@@ -87,5 +87,7 @@ class Command(BaseCommand):
 
 
 def _list(built: Built, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # A path need not be UTF-8: it is listed by its bytes.
+    told = {"encoding": "utf-8", "errors": "surrogateescape"}
+    with path.open("w", newline="", **told) as file:
         csv.writer(file).writerows([("file", "why"), *built.dropped])

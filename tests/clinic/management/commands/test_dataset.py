@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import stat
 
 import pytest
@@ -47,6 +48,13 @@ def test_build_then_verify_then_report(archive, capsys):
     assert json.loads(capsys.readouterr().out) == {"digest": digest}
     call_command("dataset", "report", out, "--out", archive / "who")
     assert (archive / "who" / "demographics.html").exists()
+
+
+def test_a_dropped_file_whose_name_is_not_utf8_is_listed_by_its_bytes(archive):
+    name = b"not\xff.txt"
+    (archive / "in" / os.fsdecode(name)).write_text("no image")
+    built(archive, "--dropped", archive / "dropped.csv")
+    assert name + b",not_dicom" in (archive / "dropped.csv").read_bytes().splitlines()
 
 
 def test_a_side_is_written_for_evaluate_and_told(archive, capsys):
