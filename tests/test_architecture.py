@@ -61,6 +61,7 @@ WITHOUT_TORCH = {
     "search.demographics",
     "search.demographics_page",
     "search.drawn",
+    "search.draws",
     "search.example",
     "search.excerpt",
     "search.gate",
