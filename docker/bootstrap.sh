@@ -29,7 +29,7 @@ install_packages() { # names of Debian packages; no server of theirs is started
   fi
   local log=var/log/apt.log result=0
   { as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1 || result=1
+      apt-get install -y -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1 || result=1
   [ -z "$denied" ] || as_root rm -f /usr/sbin/policy-rc.d
   [ $result = 0 ] || say "Debian could not install ${missing[*]} (see $log)."
   return $result

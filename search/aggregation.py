@@ -16,6 +16,7 @@ from inference.calibrate import probability
 from search import aggregator, data
 from search.card import Judged
 from search.evaluate import Report, operating_point, report
+from search.leaks import refuse_met
 from search.markdown import figure, in_words, markdown
 from search.parts import Parts, refuse_lacking
 from search.run import SENSITIVITY, judge
@@ -78,6 +79,7 @@ def rows(
     """Of every artifact all ways, each as soon as it is measured."""
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",), both=("training", "validation"))
+    refuse_met(folders, parts.test, images)
     for folder in folders:
         yield from _ruled(folder, parts, work)
         for seed in seeds:

@@ -91,8 +91,8 @@ def fit(
 
     The epoch with the best AUROC on validation studies is kept, be it that before the
     first, and only then are the studies of the test judged. The same arguments give
-    the same weights. Views and their descriptions are kept in `work`. An artifact
-    that was trained on other parts may have seen the answers.
+    the same weights. Views and their descriptions are kept in `work`. Whether the
+    artifact has met who is judged is for the caller to ask (`search.leaks`).
     """
     course, spec = course or Course(), artifact.load_spec(start)
     arch = Arch("aggregator", (("view", (spec.arch.family, spec.arch.options)),))

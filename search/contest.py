@@ -18,6 +18,7 @@ from search import calibration, card, data, pointing
 from search.card import Judged, by_study, milliseconds
 from search.evaluate import EVEN, Report
 from search.example import Example
+from search.leaks import refuse_met
 from search.markdown import figure, in_words, markdown
 from search.parts import Parts, refuse_lacking
 from search.run import assess, judge
@@ -54,6 +55,7 @@ def rows(folders: Sequence[Path], images: Path, work: Path) -> Iterator[Row]:
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",))
     test = parts.test
+    refuse_met(folders, test, images)
     for folder in folders:
         spec, network = artifact.load_spec(folder), artifact.load_network(folder)
         views, _ = prepare(test, spec.recipe, work)

@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from inference.artifact import file_digest
 from inference.preprocess import Recipe
-from search import candidate, data, dataset, supernet_file
+from search import candidate, data, dataset, provenance, supernet_file
 from search.candidate import EPOCHS, Task, attempt
 from search.draws import Interval
 from search.findings import Cases
+from search.leaks import refuse_known
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours
 from search.provenance import of_parts
@@ -109,6 +110,8 @@ class Heirs:
                     f"The {side} part of {self.images.name} has not both fractured "
                     "and sound patients: more are needed."
                 )
+        behind = provenance.behind_supernet(self._read[1])
+        refuse_known(self.file.name, behind, parts.test, self.images)
         return parts
 
     @cached_property

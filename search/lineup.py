@@ -30,6 +30,7 @@ from search.closeup import suspected
 from search.draws import Interval, interval, of_groups
 from search.evaluate import aurocs
 from search.example import Example
+from search.leaks import refuse_met
 from search.markdown import in_words, markdown
 from search.parts import Parts, ours, refuse_unmarked
 from search.patches import MOST, Patches
@@ -90,6 +91,8 @@ class Lineup:
         """ValueError, in a sentence, where nobody has marked a fracture."""
         parts = Parts.of(data.examples(self.images))
         refuse_unmarked(parts)
+        models = [m for m in (self.source, self.served) if m and m.is_dir()]
+        refuse_met(models, parts.test, self.images)
         judged = {
             side: self._prepared(ours(getattr(parts, side)), self.most)
             for side in ("validation", "test")

@@ -18,6 +18,7 @@ from inference.doubt import Limits
 from inference.overlay import FINGER
 from search import calibration, card, data, limits, provenance, run
 from search.card import Judged
+from search.leaks import refuse_met
 from search.parts import Parts, ours, refuse_lacking
 from search.run import Verdict
 from search.samples import prepare
@@ -40,6 +41,7 @@ def recalibrate(
     network = artifact.load_network(folder).to(memory_format=channels_last)
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("training", "test"), both=("validation",))
+    refuse_met([folder], parts.test, images)
     mine, _ = prepare(ours(parts.training), spec.recipe, work)
     validation, _ = prepare(parts.validation, spec.recipe, work)
     test, _ = prepare(parts.test, spec.recipe, work)

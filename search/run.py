@@ -33,6 +33,7 @@ from search.evaluate import (
     specific_point,
     temperature,
 )
+from search.leaks import refuse_met
 from search.parts import OTHER_PARTS, Parts, refuse_lacking
 from search.samples import Samples, prepare
 from search.together import fit
@@ -101,6 +102,8 @@ def run(
     code = commit()
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",), both=("training", "validation"))
+    behind = [source for source in (teacher, start) if source and source.is_dir()]
+    refuse_met(behind, parts.test, images)
     material, set_aside = prepared(parts, plan.recipe, work)
     plan = replace(plan, recipe=looks(plan.recipe, material.everything, start))
     taught = _teacher(teacher, plan.recipe) if teacher else None

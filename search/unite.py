@@ -8,6 +8,7 @@ from inference.artifact import Spec
 from inference.networks import Arch
 from inference.networks.committee import seated
 from search import card, data, provenance
+from search.leaks import refuse_met
 from search.parts import Parts, refuse_lacking
 from search.run import Verdict, commit, finished, loaded, machine, prepared
 from search.samples import prepare
@@ -27,6 +28,7 @@ def unite(
     refuse_lacking(parts, some=("training", "test"), both=("validation",))
     facts = card.origin(name, images, parts)
     _refuse_strangers(members, specs, cards, facts["data"]["digest"])
+    refuse_met(members, parts.test, images)
     recipe = specs[0].recipe
     options = {"members": len(members), **_kind(specs[0])}
     arch = Arch("committee", tuple(sorted(options.items())))

@@ -2,11 +2,17 @@
 
 from torch import Tensor, nn
 
+# A strided convolution of single pixels writes past its memory as it learns, in torch's
+# library for processors, where it is given fewer channels: wrong weights, or a crash.
+# https://github.com/uxlfoundation/oneDNN/issues/6035
+NARROWEST = 16
+
 
 class ResNet18(nn.Module):
     """(N, 1, H, W) -> (N, 1) logits.
 
-    width: channels of the first stage, doubled at each of the three others.
+    width: channels of the first stage, doubled at each of the three others; ValueError
+    if there are fewer than NARROWEST.
     dropout: share of the pooled features dropped in training.
     """
 
@@ -14,6 +20,8 @@ class ResNet18(nn.Module):
 
     def __init__(self, width: int = 64, dropout: float = 0.0) -> None:
         super().__init__()
+        if width < NARROWEST:
+            raise ValueError(f"width {width}: {NARROWEST} channels or more")
         self.channels = 4 * width
         self.features = nn.Sequential(
             nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False),

@@ -15,7 +15,7 @@ from tests.inference import tiny
 
 PARENT = Spec(
     name="tiny",
-    arch=Arch("resnet18", (("width", 8),)),
+    arch=Arch("resnet18", (("width", 16),)),
     recipe=Recipe(width=64, height=96, polarity="none", split=False, align=False),
     aggregation="alo",
     threshold=0.5,

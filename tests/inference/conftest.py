@@ -13,7 +13,7 @@ BLACK_AND_WHITE = bounds(Recipe())
 
 
 PLAIN = {
-    "resnet18": Arch("resnet18", (("width", 8),)),
+    "resnet18": Arch("resnet18", (("width", 16),)),
     "rx": Arch("rx", (("hidden", (32, 16)), ("widths", (8, 8, 16, 16)))),
     "rx-batch-norm": Arch(
         "rx", (("batch_norm", True), ("pool_every", 2), ("widths", (8,) * 6))
@@ -21,7 +21,7 @@ PLAIN = {
 }
 LOOKING = {
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
-    "residual_attention": Arch("residual_attention", (("width", 8),)),
+    "residual_attention": Arch("residual_attention", (("width", 16),)),
     "mobilenet": ARCHS["mobilenet-small"],
     "committee": Arch("committee", (("attention", 0.5), ("members", 2))),
 }

@@ -92,8 +92,8 @@ def test_lrp_follows_the_recipe(small_network, small_views):
 # --- A finding small enough to learn within seconds ------------------------------
 
 LEARNERS = {
-    "resnet18": Arch("resnet18", (("width", 8),)),
-    "residual_attention": Arch("residual_attention", (("width", 8),)),
+    "resnet18": Arch("resnet18", (("width", 16),)),
+    "residual_attention": Arch("residual_attention", (("width", 16),)),
     "rx": Arch(
         "rx", (("grid", (4, 3)), ("hidden", (64, 32)), ("widths", (8, 16, 32, 64)))
     ),
@@ -164,11 +164,18 @@ def test_the_break_gets_the_peak(method, options, rows, columns, share, learned)
 
 @pytest.mark.parametrize("name", COMPOSITES)
 def test_the_map_is_of_the_network_and_not_of_the_picture(name, learned):
-    """Rank correlation with the map of a network that has learned nothing."""
+    """Rank correlation with the map of a network that has learned nothing: 1 for a map
+    of the picture alone. Over trainings from other seeds it is 0.01 to 0.7."""
     views, _, _ = bones(2, seed=1000)
 
     def explain(network, views):
         return lrp(network, views, composite=name)
 
-    found = [randomisation(explain, learned, views[1:], seed) for seed in range(3)]
-    assert sum(found) / 3 < 0.5
+    def picture(_, views):
+        return (views - views.median()).abs().squeeze(1)
+
+    def alike(explain):
+        found = [randomisation(explain, learned, views[1:], seed) for seed in range(3)]
+        return sum(found) / 3
+
+    assert alike(explain) < 0.8 < alike(picture)

@@ -72,6 +72,12 @@ def test_an_unknown_family_is_refused_by_name():
         build(Arch("resnet81"))
 
 
+@pytest.mark.parametrize("family", ["resnet18", "residual_attention"])
+def test_what_is_too_narrow_to_learn_safely_is_refused(family):
+    with pytest.raises(ValueError, match="width 15: 16 channels or more"):
+        build(Arch(family, (("width", 15),)))
+
+
 def test_width_scales_every_stage_of_resnet():
     narrow = build(Arch("resnet18", (("width", 16),)))
     assert narrow.channels == 64

@@ -22,7 +22,7 @@ SMALL = {
     "mobilenet": ARCHS["mobilenet-small"],
     "resnet18": tiny.SPEC.arch,
     "rx": RX,
-    "residual_attention": Arch("residual_attention", (("width", 8),)),
+    "residual_attention": Arch("residual_attention", (("width", 16),)),
     "squeezenet": ARCHS["squeezenet"],
 }
 

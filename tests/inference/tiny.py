@@ -14,7 +14,7 @@ from inference.preprocess import Recipe
 
 SPEC = Spec(
     name="tiny",
-    arch=Arch("resnet18", (("width", 8),)),
+    arch=Arch("resnet18", (("width", 16),)),
     recipe=Recipe(),
     aggregation="alo",
     threshold=0.5,

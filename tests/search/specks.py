@@ -17,7 +17,7 @@ from inference.preprocess import Recipe
 RECIPE = Recipe(
     width=32, height=48, polarity="none", split=False, align=False, mean=0.3, std=0.1
 )
-TINY = Arch("resnet18", (("width", 4),))
+TINY = Arch("resnet18", (("width", 16),))
 
 
 def image(rng, *, speck):

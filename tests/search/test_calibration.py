@@ -29,7 +29,7 @@ from search.train import predict
 from tests.inference import tiny
 
 RECIPE = Recipe(width=64, height=96, polarity="none", split=False, align=False)
-SPEC = Spec("x", Arch("resnet18", (("width", 8),)), RECIPE, "alo", threshold=0.3)
+SPEC = Spec("x", Arch("resnet18", (("width", 16),)), RECIPE, "alo", threshold=0.3)
 
 
 def judged(labels, logits, tmp_path=None):

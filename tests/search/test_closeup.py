@@ -44,7 +44,7 @@ def test_side(tmp_path):
 @pytest.fixture
 def tried():
     torch.manual_seed(0)
-    arch = Arch("resnet18", (("width", 4),))
+    arch = Arch("resnet18", (("width", 16),))
     costs = {"parameters": 7, "madds": 8}
     return Tried(arch, {}, build(arch).state_dict(), [], costs)
 

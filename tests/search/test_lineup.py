@@ -18,8 +18,8 @@ from search.parts import Parts
 from tests.search.test_proposals import model
 
 TINY = {
-    "tiny": Arch("resnet18", (("width", 4),)),
-    "tinier": Arch("resnet18", (("width", 2),)),
+    "tiny": Arch("resnet18", (("width", 20),)),
+    "tinier": Arch("resnet18", (("width", 16),)),
 }
 
 

@@ -123,7 +123,7 @@ def test_marked_boxes_taught_attention_where_to_suspect():
 
 def test_without_attention_grad_cam_as_high_as_the_chance():
     torch.manual_seed(0)
-    network = build(Arch("resnet18", (("width", 4),))).eval()
+    network = build(Arch("resnet18", (("width", 16),))).eval()
     x = torch.randn(2, 1, 96, 64)
     maps = suspicion(network, x, temperature=2.0)
     with torch.no_grad():

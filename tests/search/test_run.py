@@ -249,7 +249,7 @@ def test_without_batch_norm_the_function_is_the_same():
 
 
 def test_a_family_that_needs_batch_norm_keeps_it():
-    arch = Arch("resnet18", (("width", 8),))
+    arch = Arch("resnet18", (("width", 16),))
     state = build(arch).state_dict()
     assert folded(arch, state) == (arch, state)
 

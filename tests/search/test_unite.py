@@ -92,6 +92,17 @@ def test_members_that_learnt_from_other_data_are_refused(room):
         united(room, "seed0", "seed1", images="others")
 
 
+def test_members_that_have_met_who_judges_are_refused(room):
+    spec = artifact.load_spec(room / "seed1")
+    state = artifact.load_network(room / "seed1").state_dict()
+    card = artifact.load_card(room / "seed1")
+    patients = card["parts"]["test"]["patients"]
+    card["learnt_before"] = {"patients": patients[:1], "unnamed": []}
+    artifact.save(room / "taught", spec, state, card)
+    with pytest.raises(ValueError, match="taught has met 1 of"):
+        united(room, "seed0", "taught")
+
+
 def test_members_that_look_at_other_views_are_refused(room):
     spec = artifact.load_spec(room / "seed1")
     changed = replace(spec, recipe=replace(spec.recipe, mean=0.5))

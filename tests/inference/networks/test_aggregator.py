@@ -16,7 +16,7 @@ from inference.preprocess import Recipe
 BOUNDS = bounds(Recipe())
 VIEWS = {
     "rx": Arch("rx", (("hidden", (32, 16)), ("widths", (8, 8, 16, 16)))),
-    "resnet18": Arch("resnet18", (("width", 8),)),
+    "resnet18": Arch("resnet18", (("width", 16),)),
     "squeezenet": Arch("squeezenet", (("attention", 0.5),)),
 }
 

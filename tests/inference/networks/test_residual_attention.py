@@ -12,7 +12,7 @@ from inference.networks.resnet import ResNet18
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return ResidualAttention(width=8).eval()
+    return ResidualAttention(width=16).eval()
 
 
 def masks(network):
@@ -21,7 +21,7 @@ def masks(network):
 
 def test_it_goes_on_from_what_a_resnet_has_learnt(network):
     """And says nearly the same before its masks have learnt anything."""
-    plain = ResNet18(width=8).eval()
+    plain = ResNet18(width=16).eval()
     kept = plain.state_dict()
     assert kept.keys() < network.state_dict().keys()
     network.load_state_dict({**network.state_dict(), **kept})
@@ -38,9 +38,9 @@ def test_every_stage_at_full_resolution_has_a_mask_that_only_adds(network):
         gate.mask.register_forward_hook(lambda *call: found.append(call[-1]))
     network.train()(seen)
     assert [tuple(mask.shape[1:]) for mask in found] == [
-        (8, 24, 16),
-        (16, 12, 8),
-        (32, 6, 4),
+        (16, 24, 16),
+        (32, 12, 8),
+        (64, 6, 4),
     ]
     assert all(mask.min() > 0 and mask.mean() < 0.2 for mask in found)
     assert {gate.floor for gate in masks(network)} == {1}
@@ -48,6 +48,6 @@ def test_every_stage_at_full_resolution_has_a_mask_that_only_adds(network):
 
 def test_a_mask_looks_further_than_the_features_it_weighs(network):
     """A quarter of the image away, where no 3x3 convolution of the trunk reaches."""
-    gate, x = masks(network)[0], torch.randn(1, 8, 24, 16, requires_grad=True)
+    gate, x = masks(network)[0], torch.randn(1, 16, 24, 16, requires_grad=True)
     gate.weights(x)[0, :, 12, 2].sum().backward()
     assert x.grad[0, :, :, 8:].abs().sum() > 0
