@@ -38,7 +38,7 @@ def test_ways_from_images_to_a_study_side_by_side(tmp_path):
 
 def test_a_folder_that_is_no_model_is_refused_in_words(tmp_path):
     images = specks.folder(tmp_path / "images", 40)
-    with pytest.raises(CommandError, match=r"nothing: spec\.json cannot be read"):
+    with pytest.raises(CommandError, match=r"nothing: card\.json cannot be read"):
         call_command(
             *("benchmark", "aggregation", str(tmp_path / "nothing")),
             *("--images", str(images)),
