@@ -21,6 +21,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
 from clinic import measuring, registry, review
 from clinic.api_schema import (
@@ -28,6 +29,7 @@ from clinic.api_schema import (
     Measurement,
     ModelAnswer,
     ModelList,
+    Return,
     StudyAnswer,
 )
 from clinic.deflated import CHUNK, viewable
@@ -147,11 +149,11 @@ def promote(request: Request, pk: int) -> HttpResponse:
 
 @roles(ADMINISTRATOR)
 @for_scripts
-@extend_schema(request=Decision, responses=DECIDED)
+@extend_schema(request=Return, responses=DECIDED)
 @api_view(["POST"])
 def rollback(request: Request, pk: int) -> HttpResponse:
     """Put a model back into service that served before; never gated."""
-    return _decided(request, pk, registry.rollback)
+    return _decided(request, pk, registry.rollback, Return)
 
 
 @roles(ADMINISTRATOR)
@@ -188,13 +190,16 @@ def measure(request: Request, pk: int) -> HttpResponse:
 
 
 def _decided(
-    request: Request, pk: int, verb: Callable[..., ModelVersion]
+    request: Request,
+    pk: int,
+    verb: Callable[..., ModelVersion],
+    asked: type[Serializer] = Decision,
 ) -> HttpResponse:
-    version, sent = get_object_or_404(ModelVersion, pk=pk), Decision(data=request.data)
+    version, sent = get_object_or_404(ModelVersion, pk=pk), asked(data=request.data)
     try:
         if not sent.is_valid():
             raise ValidationError(registry.WHY)
-        reason = sent.validated_data["reason"]
+        reason = sent.validated_data["reason"] or ""
         version = verb(version=version, by=request.user, reason=reason)
     except ValidationError as error:
         return JsonResponse({"detail": error.messages}, status=REFUSED)

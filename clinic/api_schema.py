@@ -61,3 +61,11 @@ class Measurement(serializers.Serializer):
 
 class Decision(serializers.Serializer):
     reason = serializers.CharField(help_text="For whoever asks later")
+
+
+class Return(serializers.Serializer):
+    """Into service again: who sees a model fail must not have to argue."""
+
+    reason = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, default=""
+    )

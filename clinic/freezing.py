@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from pydicom import Dataset
 
-from clinic import pseudonyms
+from clinic import learning, pseudonyms
 from clinic.models import ImageReading, Prediction, Review
 from clinic.pacs import GoneFromPacs, Pacs
 from inference import dicom
@@ -32,6 +32,7 @@ SIDES = ("x", "y", "width", "height")
 MISSING = {
     "replaced": "replaced in the PACS by other content than was judged",
     "gone_from_pacs": "no longer in the PACS",
+    "in_doubt": learning.LEFT_OUT["in_doubt"],
 }
 
 
@@ -99,7 +100,11 @@ def _fetch(
     review = Review.objects.select_related("prediction__study").get(pk=pk)
     study = review.prediction.study
     images = review.prediction.images.filter(state=Prediction.State.READ)
+    doubtful = learning.in_doubt(study)  # since the job was started
     for image in images.select_related("instance__series").order_by("pk"):
+        if doubtful:
+            missing["in_doubt"].append(image.instance_id)
+            continue
         name = f"{image.instance_id}.png"
         try:
             ds = _judged(image, pacs)

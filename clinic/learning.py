@@ -16,6 +16,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from clinic import pseudonyms
 from clinic.models import (
     ImageReading,
+    Job,
     ModelVersion,
     Prediction,
     Review,
@@ -33,6 +34,11 @@ OTHERWISE = (
     "Patients were named with another pseudonym_salt when {} was made, and "
     "those it has met cannot be told from the held-out: bring the backup of that file "
     "back. Is it lost for good, retire what was made with it, and do not go on from it."
+)
+ELSEWHERE = (
+    "Patients were named with another pseudonym_salt when {} began, and others were "
+    "held out: bring the backup of that file back. Is it lost for good, remove the "
+    "files of that job."
 )
 # Why a judged study cannot be learnt from, in the order in which they are asked.
 LEFT_OUT = {
@@ -116,7 +122,7 @@ class Choice:
 
 def choose(*, held_out: bool = False) -> Choice:
     """The usable verdicts as they now stand; those of held-out patients alone, by whom
-    models are judged, if asked for. Two queries."""
+    models are judged, if asked for. Three queries."""
     readable = ImageReading.objects.filter(
         prediction=OuterRef("prediction"), state=Prediction.State.READ
     )
@@ -132,6 +138,8 @@ def choose(*, held_out: bool = False) -> Choice:
     ours = ModelVersion.objects.filter(made_by__isnull=False)
     if others := _named_otherwise(names.mark, ours.exclude(stage=Stage.RETIRED)):
         return Choice(unnamed=others[0])
+    if held := _frozen_otherwise(names.mark):
+        return Choice(unnamed=held)
     choice, patients, left = Choice(names=names.mark), set(), Counter()
     for _, given in groupby(reviews.iterator(), lambda r: r.prediction.study_id):
         given = list(given)
@@ -176,6 +184,16 @@ def _named_otherwise(mark: str, models: QuerySet[ModelVersion]) -> list[str]:
     ]
 
 
+def _frozen_otherwise(mark: str) -> str:
+    """Why verdicts that an unfinished job or a measurement froze under other names stop
+    whoever learns or judges: their holdout was another one."""
+    jobs = Job.objects.filter(cleared=None, candidate=None)
+    for job in jobs.exclude(verdicts__names__in=["", mark]).order_by("pk"):
+        if job.verdicts.get("names"):
+            return ELSEWHERE.format(f"{job.get_kind_display()} {job.pk}")
+    return ""
+
+
 def _judge(given: list[Review]) -> tuple[Review, float, str]:
     """-> what to learn from one study, how much it counts, or why not."""
     stand = standing(given)
@@ -189,7 +207,7 @@ def _judge(given: list[Review]) -> tuple[Review, float, str]:
         "unsure": stand[-1].verdict == Review.Verdict.UNSURE,
         "no_image": not review.readable,
         "no_patient": not review.prediction.study.patient_id,
-        "in_doubt": _in_doubt(review.prediction.study),
+        "in_doubt": in_doubt(review.prediction.study),
         "weightless": weight == 0,
     }
     return review, weight, next((code for code, so in asked.items() if so), "")
@@ -211,5 +229,6 @@ def _marking(review: Review, stand: list[Review]) -> Review:
     return (agreeing or [review])[-1]
 
 
-def _in_doubt(study: Study) -> bool:
+def in_doubt(study: Study) -> bool:
+    """Whether its images may be another patient's too."""
     return not DOUBTS.isdisjoint(notice["code"] for notice in study.notices)

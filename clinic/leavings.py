@@ -1,8 +1,9 @@
 """What a job leaves on disk: its frozen data set, checkpoint, views and artifact.
 
 Kept until an administrator removes it, which nobody may while the job may go on or
-the model that it made may serve: what a model learnt from can be shown as long as
-that model may read. The artifact itself is kept by the registry.
+the model that it made is not retired. One that served may come back by a rollback
+after what it learnt from has gone: the audit tells when, and of which data. The
+artifact itself is kept by the registry.
 """
 
 import shutil

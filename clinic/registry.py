@@ -4,8 +4,7 @@ Promotion is a row, not a deploy: workers follow at their next study. The way in
 service leads through the gate (`search.gate`); the way back never does.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +20,10 @@ from inference import artifact
 from inference.doubt import Limits
 from search.gate import Judgement, judge
 from search.holdout import Measured, measured
-from search.told import named_by
+from search.told import blocks, named_by, numbered, short
 
 Stage = ModelVersion.Stage
 WHY = "Say why, for whoever asks later."
-BLOCK = re.compile("[0-9]{1,2}")  # how FracAtlas calls its own
 ELSEWHERE = (
     "{} names patients by another pseudonym_salt than this Osteon's: whether it has "
     "learnt from the held-out cannot be told. Build its data set anew with this salt "
@@ -158,7 +156,7 @@ def blockers(version: ModelVersion) -> list[str]:
 def judgement(version: ModelVersion, other: ModelVersion) -> Judgement:
     """`version` against `other`, as the gate would judge it were that in service."""
     known = facts(version, beside=other)
-    known, troubles = _by_every_name(known, named_by(version.card))
+    known, troubles = _by_every_name(known, version.card)
     judged = judge(known, facts(other, beside=version))
     return replace(judged, blockers=(*troubles, *judged.blockers))
 
@@ -182,13 +180,13 @@ def facts(version: ModelVersion, beside: ModelVersion | None = None) -> Measured
 
 
 def _by_every_name(
-    known: Measured, salts: frozenset[str]
+    known: Measured, card: Mapping[str, object]
 ) -> tuple[Measured, list[str]]:
     """`known` with whom it learnt from by their pseudonyms too, and by the names that
-    the holdout has for them; and why that cannot be told. salts: marks of its card.
+    the holdout has for them; and why that cannot be told.
 
-    Verdicts name patients by pseudonyms, tables that people made by their IDs. One or
-    two digits are no ID: the blocks of FracAtlas are numbered so, and no patient is.
+    Verdicts name patients by pseudonyms, tables that people made by their IDs. The
+    blocks of FracAtlas, of one or two digits, are nobody's.
     """
     if known.learnt_from is None or known.trouble:
         return known, []
@@ -197,15 +195,12 @@ def _by_every_name(
     except ValueError as error:
         words = f"Whether {known.name} has learnt from the holdout cannot be checked"
         return known, [f"{words}: {error}"]
-    learnt = known.learnt_from | set(map(names.patient, _ids(known.learnt_from)))
-    held_out = _ids({case.patient for case in known.cases})
+    met, judging = known.learnt_from, {case.patient for case in known.cases}
+    learnt = met | set(map(names.patient, met - short(met) | numbered(card)))
+    held_out = judging - short(judging) if blocks(card) else judging
     learnt |= {name for name in held_out if names.patient(name) in learnt}
-    troubles = [ELSEWHERE.format(known.name)] if salts - {names.mark} else []
+    troubles = [ELSEWHERE.format(known.name)] if named_by(card) - {names.mark} else []
     return replace(known, learnt_from=learnt), troubles
-
-
-def _ids(names: Iterable[str]) -> set[str]:
-    return {name for name in names if not BLOCK.fullmatch(name)}
 
 
 # --- Stages ---------------------------------------------------------------------

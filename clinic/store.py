@@ -138,7 +138,8 @@ def _fetch(digest: str, to: Path) -> None:
         raise StoreUnavailable("The artifact store broke off in the middle of a file.")
     raise DamagedObject(
         f"{digest[:12]} in the artifact store, {count} bytes, is not what was put "
-        "there: it was cut short or changed. Remove it there, and resume the search or start a new one."
+        "there: it was cut short or changed. Remove it there, and resume the search "
+        "or start a new one."
     )
 
 

@@ -13,14 +13,15 @@ from statistics import median
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from clinic import shelf
-from clinic.models import Job, ModelVersion, Trial
+from clinic import pseudonyms, shelf
+from clinic.models import Job, ModelVersion, Study, Trial
 from clinic.pseudonyms import refuse_foreign
 from inference.artifact import DamagedArtifact, any_digest, file_digest
 from search.data import examples as read
+from search.data import is_fracatlas
 from search.dataset import digest, salts
 from search.example import Example
-from search.parts import Parts, refuse_unmarked
+from search.parts import Parts, is_held_out, refuse_unmarked
 from search.spaces import SPACES
 from search.supernet_header import notes
 from search.told import named_by
@@ -106,6 +107,8 @@ def _about(field: str) -> Iterator[None]:
 def _radiographs(folder: Path, *, marked: bool) -> dict[str, object]:
     examples = read(folder)
     refuse_foreign(f"The data set {folder.name}", salts(folder))
+    if not salts(folder) and not is_fracatlas(folder):
+        _refuse_held_out(folder, examples)
     refuse_one_sided(examples)
     parts = Parts.of(examples)
     drawn = 2 * min(_kinds(parts.training))
@@ -114,6 +117,24 @@ def _radiographs(folder: Path, *, marked: bool) -> dict[str, object]:
         drawn = 2 * HITS * sum(bool(e.boxes) for e in parts.training)
     known = {"digest": digest(folder, examples), "drawn": drawn}
     return known | {"images": str(folder.resolve())}
+
+
+def _refuse_held_out(folder: Path, examples: list[Example]) -> None:
+    """ValueError if people named patients by their IDs in `folder`, which puts them on
+    other sides than their pseudonyms do, and held-out ones would be trained on."""
+    known = Study.objects.exclude(patient_id="").values_list("patient_id", flat=True)
+    held = {}
+    for patient in known.distinct():
+        if is_held_out(name := pseudonyms.patient(patient)):
+            held |= {patient: patient, name: patient}
+    parts = Parts.of(examples)
+    taught = {e.patient for e in (*parts.training, *parts.validation)}
+    if count := len({held[name] for name in taught & held.keys()}):
+        raise ValueError(
+            f"Of the patients of the data set {folder.name}, {count} held out here "
+            "would be learnt from: it names them by their IDs. Build it with "
+            "`manage.py dataset build`, which gives them their names here."
+        )
 
 
 def _weights(file: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ from clinic import (
     terms,
 )
 from clinic.diary import Diary
-from clinic.models import Job, ModelVersion
+from clinic.models import Job, ModelVersion, Study
 from clinic.pacs import Pacs
 from inference import artifact
 from inference.reader import open_reader
@@ -223,6 +223,7 @@ def frozen(
     and a job that is resumed fetches anew.
     """
     if job.data_digest and freezing.digest(folder) == job.data_digest:
+        _refuse_doubts(job)
         return folder
     if job.data_digest:
         raise ValueError(
@@ -241,6 +242,17 @@ def frozen(
     jobs.note(job=job, data_digest=digest, commit=run.commit())
     diary.say(f"frozen: {len(chosen)} studies, digest {digest}")
     return folder
+
+
+def _refuse_doubts(job: Job) -> None:
+    """ValueError where what is frozen turned out to be another patient's too."""
+    reviews = [pk for pk, _ in job.verdicts["chosen"]]
+    studies = Study.objects.filter(predictions__reviews__in=reviews).distinct()
+    if count := sum(map(learning.in_doubt, studies)):
+        raise ValueError(
+            f"{count} of the studies that it learns from may be another patient's too, "
+            "as has come out since: start a new job."
+        )
 
 
 def _keep(job: Job, verdict: Verdict, images: Path, room: Path, diary: Diary) -> None:

@@ -56,15 +56,19 @@ class Judged:
         return [example.patient for example in self.examples]
 
 
+def source(images: Path) -> dict[str, str]:
+    """Of what data the folder `images` is, and whose."""
+    return dict(FRACATLAS) if data.is_fracatlas(images) else {"name": images.name}
+
+
 def origin(name: str, images: Path, parts: Parts) -> dict[str, object]:
     """The part of a card that is known before the training."""
     everybody = demographics.rows_of(images)
-    source = FRACATLAS if images.name == "fracatlas" else {"name": images.name}
     found = [*parts.training, *parts.validation, *parts.test]
     facts = {
         "name": name,
         "intended_use": INTENDED_USE,
-        "data": source | {"digest": dataset.digest(images, found)},
+        "data": source(images) | {"digest": dataset.digest(images, found)},
         "salts": dataset.salts(images),
         "parts": {
             side: data.demography(found) | {"attributes": _attributes(found, everybody)}

@@ -46,7 +46,7 @@ def examples(folder: Path) -> list[Example]:
     """
     if (folder / dataset.MANIFEST).exists():
         dataset.verify(folder)
-    read = _fracatlas if (folder / "split_info.csv").exists() else table
+    read = _fracatlas if is_fracatlas(folder) else table
     try:
         found = read(folder)
     except BadTable:
@@ -57,6 +57,11 @@ def examples(folder: Path) -> list[Example]:
     if not found:
         raise BadTable(f"{folder.name} lists no image that has a label.")
     return distinct(folder, found)
+
+
+def is_fracatlas(folder: Path) -> bool:
+    """Whether `folder` is laid out as FracAtlas is published."""
+    return (folder / "split_info.csv").exists()
 
 
 def members(folder: Path) -> list[str]:

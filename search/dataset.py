@@ -68,7 +68,7 @@ def write_text(path: Path, text: str) -> None:
 
 def freeze(folder: Path) -> dict[str, object]:
     """Write the manifest over what `folder` holds; -> the manifest."""
-    manifest = _measured(folder)
+    manifest = _measured(folder) | {"salts": salts(folder)}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
     return manifest
 
@@ -78,6 +78,7 @@ def verify(folder: Path) -> dict[str, object]:
     said = _read(folder)
     if said.get("version") != VERSION:
         raise AlteredDataset(f"{folder}: {MANIFEST} is of an unknown version.")
+    _refuse_other_salt(folder, said)
     try:
         found = _measured(folder)
     except (BadTable, OSError) as error:
@@ -109,6 +110,15 @@ def salts(folder: Path) -> list[str]:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise AlteredDataset(f"{folder}: {OPTIONS} cannot be read.") from error
     return [str(mark)] if mark else []
+
+
+def _refuse_other_salt(folder: Path, said: Mapping[str, object]) -> None:
+    """said: the manifest, of which an older one does not tell the mark."""
+    found = salts(folder)
+    if said.get("salts", found) != found:
+        raise AlteredDataset(
+            f"{folder}: {OPTIONS} is missing, or names another salt than was frozen."
+        )
 
 
 def write_salt(folder: Path, mark: str) -> None:

@@ -1,7 +1,8 @@
 """From a name in a table to the file in a folder that has it, or why there is none."""
 
 from collections import defaultdict
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -27,15 +28,18 @@ class Finder:
         direct = self.folder / name
         return [direct] if _may_be_file(direct) else self.known[Path(name).name]
 
-    def _opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
+        """UnreadableFrame, too, for what opens and then cannot be read to its end."""
         paths = self.paths(name)
         if len(paths) != 1:
             many = f"{len(paths)} files have this name." if paths else "No such file."
             raise UnreadableFrame("cannot_open", many)
         try:
-            return paths[0].open("rb")
+            with paths[0].open("rb") as file:
+                yield file
         except OSError as error:
-            words = f"The file cannot be opened: {error.strerror}."
+            words = f"The file cannot be read: {error.strerror}."
             raise UnreadableFrame("cannot_open", words) from error
 
 

@@ -32,6 +32,9 @@ def compared(
         words = unmeasured(f"The overlay hit rate of {method}", *told)
         return replace(row, blocker=words)
     both = _both(candidate, incumbent)
+    common = len(both) if _tell(candidate, incumbent) else min(marks, default=FEWEST)
+    if max(marks, default=0) >= FEWEST > common:
+        return replace(row, blocker=_fewer(candidate, incumbent, common))
     if note := _too_few(both, marks):
         return replace(row, note=note)
     if both:
@@ -44,6 +47,23 @@ def _both(candidate: Measured, incumbent: Measured) -> Pairs:
     before = {image.id: image for image in incumbent.images if image.hits is not None}
     after = [image for image in candidate.images if image.hits is not None]
     return [(before[image.id], image) for image in after if image.id in before]
+
+
+def _tell(*models: Measured) -> bool:
+    """Whether each tells of its images which were hit; older cards do not."""
+    return all(any(i.hits is not None for i in model.images) for model in models)
+
+
+def _fewer(candidate: Measured, incumbent: Measured, common: int) -> str:
+    """Marks that one of the two has and the other does not tell of."""
+    told = [
+        f"{m.name} on {m.marked or 0} marked image(s)" for m in (candidate, incumbent)
+    ]
+    return (
+        f"The overlays were measured on other marks: {', '.join(told)}, {common} of "
+        f"them the same, where {FEWEST} are needed. What to do: have both measured, on "
+        f"the page of {candidate.name}."
+    )
 
 
 def _too_few(both: Pairs, marks: list[int]) -> str:

@@ -36,17 +36,30 @@ def refuse_lacking(
     parts: Parts, *, some: Sequence[str] = (), both: Sequence[str] = ()
 ) -> None:
     """ValueError, in words, where nobody is on one of the sides `some`, or one of
-    `both` does not know both kinds."""
+    `both` does not know both kinds: of radiographs, and, as it is judged by study, of
+    studies where it does not train."""
     for side in (*both, *some):
-        found = {example.label for example in getattr(parts, side)}
-        lacking = "no radiograph" if not found else ""
-        if found and side in both and len(found) < 2:
-            lacking = f"no {'sound' if 1 in found else 'fractured'} radiograph"
+        examples = getattr(parts, side)
+        lacking = "" if examples else "no radiograph"
+        if examples and side in both:
+            lacking = _lacking(examples, by_study=side != "training")
         if lacking:
             raise ValueError(
                 f"The {side} part has {lacking}: patients are put on their sides by "
                 "chance, and more of them are needed."
             )
+
+
+def _lacking(found: Sequence[Example], *, by_study: bool) -> str:
+    studies: dict[str, int] = {}
+    for e in found:
+        studies[e.study] = max(e.label, studies.get(e.study, 0))
+    kinds = {"radiograph": {e.label for e in found}}
+    kinds |= {"study": set(studies.values())} if by_study else {}
+    for what, labels in kinds.items():
+        if len(labels) < 2:
+            return f"no {'sound' if 1 in labels else 'fractured'} {what}"
+    return ""
 
 
 def is_held_out(patient: str) -> bool:

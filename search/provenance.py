@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from inference.artifact import file_digest
 from search.example import Example
 from search.parts import Parts
-from search.told import named_by
+from search.told import named_by, numbered
 
 
 def of_parts(parts: Parts) -> str:
@@ -38,19 +38,23 @@ def key(*origins: object) -> str:
 
 def ancestry(cards: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Whom weights have met that come of artifacts with these cards, or were taught or
-    calibrated by them: the patients, and which of the models do not name theirs."""
-    patients, unnamed = set(), set()
+    calibrated by them: the patients, and which of the models do not name theirs.
+    numbered: those patients whose names are as short as those of FracAtlas' blocks; not
+    told where there are none."""
+    patients, unnamed, short = set(), set(), set()
     for card in cards:
+        short |= numbered(card)
         for side in ("training", "validation"):
             named = _at(card, "parts", side, "patients")
             if isinstance(named, list):
                 patients |= set(map(str, named))
-            elif side == "training":
+            else:
                 unnamed.add(str(card.get("name") or "?"))
         for known, of in ((patients, "patients"), (unnamed, "unnamed")):
             inherited = _at(card, "learnt_before", of)
             known |= set(map(str, inherited if isinstance(inherited, list) else ()))
-    return {"patients": sorted(patients), "unnamed": sorted(unnamed)}
+    met = {"patients": sorted(patients), "unnamed": sorted(unnamed)}
+    return met | ({"numbered": sorted(short)} if short else {})
 
 
 def marks(cards: Iterable[Mapping[str, object]]) -> list[str]:
@@ -65,8 +69,10 @@ def behind_supernet(source: Mapping[str, object]) -> dict[str, object]:
     and `salts`; {} of one of phantoms."""
     if not source.get("images"):
         return {"published": source["sha256"]} if source.get("sha256") else {}
-    named = {"training": {"patients": source.get("patients")}}
-    met = ancestry([{"name": "its supernet", "parts": named}])
+    sides = (source.get("patients"), [])
+    named = {s: {"patients": p} for s, p in zip(("training", "validation"), sides)}
+    card = {"name": "its supernet", "parts": named, "data": source.get("data")}
+    met = ancestry([card])
     return {"learnt_before": met, "salts": marks([source])}
 
 

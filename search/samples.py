@@ -25,7 +25,7 @@ from search.once import arrays, once
 
 TURN = 12  # degrees
 SHIFT = 0.04  # of width and height
-ZOOM = (0.95, 1.12)  # a crop of 90-100 % of the area, and a little less
+ZOOM = (0.95, 1.12)  # of each side: crops down to 90 %, and at times a rim
 GAMMA = 0.3  # natural logarithm
 GAIN = 0.15
 

@@ -20,8 +20,11 @@ KINDS = ((1, "sensitivity", "with"), (0, "specificity", "without"))
 def compared(
     candidate: Measured, incumbent: Measured, margins: Margins
 ) -> Iterator[Row]:
-    """Two rows of every subgroup that is large enough; both tell the same studies."""
-    for group, indices in holdout.groups(candidate.cases).items():
+    """Two rows of every subgroup that is large enough, whichever of both tells of it;
+    both tell the same studies."""
+    pairs = zip(candidate.cases, incumbent.cases, strict=True)
+    told = [replace(a, subgroups=a.subgroups | b.subgroups) for a, b in pairs]
+    for group, indices in holdout.groups(told).items():
         if len(indices) < margins.subgroup_size:
             continue
         for label, what, kind in KINDS:

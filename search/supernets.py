@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.preprocess import Recipe
-from search import data, dataset, provenance
+from search import card, data, dataset, provenance
 from search.example import Example
 from search.parts import Parts
 from search.phantoms import phantoms
@@ -64,6 +64,7 @@ def train(
     pupil = shrink(plan, samples, folder, tell)
     source = {
         "images": images.name if images else None,
+        "data": card.source(images) if images else None,
         "patients": sorted({example.patient for example in taught}),
         "salts": dataset.salts(images) if images else [],
         "wrists": wrists,

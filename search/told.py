@@ -1,8 +1,10 @@
 """What a card tells, which may be of any shape: what is not told is never guessed."""
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+BLOCK = re.compile("[0-9]{1,2}")  # how FracAtlas' blocks are called, and some patients
 LARGEST = sys.float_info.max
 
 
@@ -14,21 +16,38 @@ def figure(value: object) -> float | None:
 
 
 def learnt_from(parts: object) -> frozenset[str] | None:
-    """None where the card does not name the patients of the training."""
+    """None where the card does not name the patients of training and validation."""
     if not isinstance(parts, Mapping):
         return None
     sides = [parts.get(side) for side in ("training", "validation")]
     known = [s.get("patients") if isinstance(s, Mapping) else None for s in sides]
-    if not isinstance(known[0], list):
+    if not all(isinstance(side, list) for side in known):
         return None
-    return frozenset(str(p) for side in known if isinstance(side, list) for p in side)
+    return frozenset(str(p) for side in known for p in side)
+
+
+def blocks(card: Mapping[str, object]) -> bool:
+    """Whether it learnt from FracAtlas, whose blocks are nobody."""
+    data = card.get("data")
+    data = data if isinstance(data, Mapping) else {}
+    return data.get("name") == "FracAtlas" and bool(data.get("source"))
+
+
+def numbered(card: Mapping[str, object]) -> frozenset[str]:
+    """Whom it has met under one or two digits, but the blocks of FracAtlas."""
+    own = frozenset() if blocks(card) else learnt_from(card.get("parts")) or frozenset()
+    return short(own) | frozenset(learnt_before(card)["numbered"])
+
+
+def short(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in names if BLOCK.fullmatch(name))
 
 
 def learnt_before(card: Mapping[str, object]) -> dict[str, list[str]]:
     """Whom its weights had met before (`search.provenance`)."""
     told = card.get("learnt_before")
     told = told if isinstance(told, Mapping) else {}
-    found = {key: told.get(key) for key in ("patients", "unnamed")}
+    found = {key: told.get(key) for key in ("patients", "unnamed", "numbered")}
     return {k: [*map(str, v)] if isinstance(v, list) else [] for k, v in found.items()}
 
 

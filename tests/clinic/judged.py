@@ -25,7 +25,9 @@ SIDES = {"training": 4, "validation": 2, "test": 2}
 
 def save_parent(folder):
     network = tiny.build(PARENT.arch)
-    card = {"name": "tiny", "parts": {"training": {"patients": ["elsewhere"]}}}
+    sides = {"training": ["elsewhere"], "validation": []}
+    parts = {side: {"patients": patients} for side, patients in sides.items()}
+    card = {"name": "tiny", "parts": parts}
     return artifact.save(folder, PARENT, network.state_dict(), card)
 
 

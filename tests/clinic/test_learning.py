@@ -134,14 +134,14 @@ def test_a_study_that_may_be_another_patients_too_is_left_out(
     assert words.startswith("whose images these are is in doubt") and count == 1
 
 
-def test_choosing_asks_the_database_twice(
+def test_choosing_asks_the_database_thrice(
     radiologist, another, django_assert_num_queries
 ):
     for number in range(5):
         prediction = make_prediction(make_study())
         make_review(prediction, radiologist)
         make_review(prediction, another, "no_fracture" if number % 2 else "fracture")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         choice = learning.choose()
     assert choice.studies + sum(choice.left_out.values()) == 5
 
@@ -230,6 +230,21 @@ class TestAnotherSaltThanBefore:
         learning.refuse_named_otherwise(made)
         ModelVersion.objects.update(card={"salts": sorted(["gone", mark])})
         assert learning.choose().unnamed
+
+    @pytest.mark.parametrize("state", ["done", "cancelled", "queued"])
+    def test_what_a_job_without_a_model_froze_tells_it_too(
+        self, made, administrator, state
+    ):
+        """A measurement, or a training that was broken off: others were held out."""
+        verdicts = Job.objects.get().verdicts
+        Job.objects.all().delete()
+        ModelVersion.objects.filter(pk=made.pk).delete()
+        kind = "measure" if state == "done" else "train"
+        job = make_job(by=administrator, kind=kind, state=state, verdicts=verdicts)
+        words = learning.choose().unnamed
+        assert f"when {job.get_kind_display()} {job.pk} began" in words
+        Job.objects.exclude(state="queued").update(cleared=job.created)
+        assert bool(learning.choose().unnamed) == (state == "queued")
 
     def test_one_that_came_from_elsewhere_stops_nobody_but_itself(self, made):
         Job.objects.all().delete()

@@ -319,13 +319,30 @@ class TestPromote:
     def test_blocks_of_fracatlas_are_nobody_with_such_an_id(
         self, register, serving, known, salted
     ):
-        """One held-out patient with the ID 7 would refuse every heir for ever."""
+        """One held-out patient with the ID 7 would refuse every heir for ever; where
+        people numbered their patients, it is one of them."""
         card, names = measured_card(), ["7", salted.patient("7")]
         learnt, held = names if known == "learnt" else reversed(names)
         card["parts"]["training"]["patients"] = [learnt]
         card["holdout"]["cases"][3]["patient"] = held
+        own, other = register("own", card), register("other", card)
+        assert "has learnt from 1 pat" in registry.judgement(own, other).blockers[0]
+        card["data"] = {"name": "FracAtlas", "source": "Abedeen et al."}
         judged = registry.judgement(register("a", card), register("b", card))
         assert not [words for words in judged.blockers if "has learnt" in words]
+
+    def test_who_comes_of_numbered_patients_has_met_them(
+        self, register, serving, salted
+    ):
+        card = measured_card()
+        card["data"] = {"name": "FracAtlas", "source": "Abedeen et al."}
+        card["learnt_before"] = {"patients": ["6", "7"], "unnamed": []}
+        card["holdout"]["cases"][3]["patient"] = salted.patient("7")
+        assert not [w for w in registry.blockers(register("a", card)) if "learnt" in w]
+        card["learnt_before"]["numbered"] = ["7"]
+        other = register("other", card)
+        judged = registry.judgement(register("b", card | {"name": "b"}), other)
+        assert "has learnt from 1 patient" in judged.blockers[0]
 
     def test_the_threshold_of_each_counts(self, register, serving, administrator):
         strict = register("strict", threshold=0.95)

@@ -16,12 +16,14 @@ from clinic.terms import Terms, settle
 from inference import artifact
 from search import data, dataset
 from search.data import Example
-from search.parts import Parts
+from search.parts import Parts, is_held_out
 from search.spaces import SPACES
 from search.supernet_header import NOTES
-from tests.clinic.factories import make_search
+from tests.clinic.factories import make_search, make_study
 from tests.clinic.judged import save_parent
 from tests.clinic.searched import boxes_of, draw, people
+
+pytestmark = pytest.mark.django_db
 
 RECIPE = {"height": 96, "width": 64}
 VERDICTS = {"chosen": [[n, 1.0] for n in range(10)], "fractured": 4}
@@ -116,6 +118,22 @@ def test_a_folder_that_people_made_asks_for_no_salt(copied, settings):
     dataset.write_salt(copied, "mine")
     with pytest.raises(ValidationError, match="bring its backup back"):
         settled(images=copied)
+
+
+def test_a_folder_of_people_that_would_have_held_out_patients_train_is_refused(copied):
+    """By their IDs others are on its sides than by their pseudonyms."""
+    parts = Parts.of(data.examples(copied))
+    taught = {e.patient for e in (*parts.training, *parts.validation)}
+    held = [name for name in taught if is_held_out(pseudonyms.patient(name))]
+    assert held
+    make_study(patient_id=next(iter(taught - {*held})))
+    make_study(patient_id="somebody else")
+    assert settled(images=copied).digest
+    make_study(patient_id=held[0])
+    with pytest.raises(ValidationError, match="built, 1 held out here would be"):
+        settled(images=copied)
+    dataset.write_salt(copied, pseudonyms.names().mark)
+    assert settled(images=copied).digest
 
 
 def test_a_supernet_that_learnt_under_another_salt_is_refused(tmp_path, settings):

@@ -28,6 +28,7 @@ from clinic.models import (
     Job,
     ModelVersion,
     Review,
+    Study,
 )
 from clinic.pacs import PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
@@ -306,6 +307,41 @@ def test_a_model_of_which_a_byte_was_changed_is_not_measured(
     measurement.refresh_from_db()
     assert measurement.state == "failed"
     assert "digest" in measurement.reason
+
+
+def test_a_study_that_came_into_doubt_since_the_start_is_left_out(job, pacs):
+    name = next(n for n, side, _ in people() if side == "training")
+    study = Study.objects.get(patient_id=name)
+    study.notice("mixed_patients", "Of two patients.")
+    study.save()
+    training.work(job_id=job.pk, pacs=pacs)
+    job.refresh_from_db()
+    assert job.state == "done"
+    assert "left out, whose images these are is in doubt" in job.log
+    learnt = job.candidate.card["parts"]["training"]["patients"]
+    assert patient(name) not in learnt and learnt
+
+
+def test_what_is_frozen_and_came_into_doubt_since_is_not_gone_on_with(
+    measurement, pacs, monkeypatch
+):
+    def broken(*_, **__):
+        raise ValueError("It broke off.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contest, "on_holdout", broken)
+        training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert measurement.data_digest and measurement.state == "failed"
+    name = next(name for name, side, _ in people() if side == "test")
+    study = Study.objects.get(patient_id=name)
+    study.notice("shared_study_number", "Of two patients.")
+    study.save()
+    jobs.resume(job=measurement, by=measurement.by)
+    training.work(job_id=measurement.pk, pacs=pacs)
+    measurement.refresh_from_db()
+    assert measurement.state == "failed"
+    assert measurement.reason.startswith("1 of the studies that it learns from may be")
 
 
 def test_a_holdout_of_which_images_have_gone_is_fetched_anew_once_they_are_back(

@@ -104,6 +104,21 @@ def test_a_manifest_that_is_none(folder, text, words):
     refused(folder, words)
 
 
+@pytest.mark.parametrize("said", [None, "{}", '{"salt": "another"}'])
+def test_the_mark_of_the_salt_gone_or_changed(folder, said):
+    path = folder / dataset.OPTIONS
+    path.unlink() if said is None else path.write_text(said)
+    refused(folder, r"options\.json is missing, or names another salt")
+
+
+def test_a_manifest_of_before_the_mark_was_told_is_read(folder):
+    path = folder / dataset.MANIFEST
+    told = json.loads(path.read_text())
+    assert told.pop("salts") == dataset.salts(folder) != []
+    path.write_text(json.dumps(told))
+    assert len(examples(folder)) == 6
+
+
 def test_a_manifest_that_says_another_digest(folder):
     path = folder / dataset.MANIFEST
     told = json.loads(path.read_text())

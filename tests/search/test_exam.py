@@ -109,7 +109,7 @@ def test_a_name_too_long_for_any_file_is_counted_and_named(reader, folder):
         file.write(f"\n{'x' * 300}.png,0,s7,p7\n")
     counted = exam.marks(answers(reader, folder), reader)["images"]
     assert (counted["asked"], counted["read"]) == (7, 4)
-    assert counted["named"][-1]["reason"].startswith("The file cannot be opened")
+    assert counted["named"][-1]["reason"].startswith("The file cannot be read")
 
 
 def test_a_perfect_reader_gets_full_marks(reader):

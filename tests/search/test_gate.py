@@ -160,6 +160,15 @@ def rare_women(lost, fractured=9):
     )
 
 
+def test_a_subgroup_counts_whichever_of_both_cards_tells_of_it():
+    """Whoever learns from a copy without the sex of its patients is judged by it."""
+    worse, serving = rare_women(9), rare_women(0)
+    silent = [replace(case, subgroups=frozenset()) for case in worse.cases]
+    found = refusals(replace(worse, cases=tuple(silent)), serving)
+    (sentence,) = [words for words in found if "In sex F" in words]
+    assert sentence.startswith("In sex F (100 studies, 9 with a fracture) sensitivity")
+
+
 class TestASubgroupWithFewOfALabel:
     """A share of fewer than ten studies is coarse: they are counted."""
 
@@ -237,7 +246,8 @@ def card_of(chances, side=lambda n: ""):
     ]
     rates = {"lrp": 0.6, "gradcam": 0.5}
     holdout = {"digest": "d", "cases": told, "hits": rates, "milliseconds": 100}
-    parts = {"training": {"patients": ["elsewhere"]}}
+    sides = {"training": ["elsewhere"], "validation": []}
+    parts = {side: {"patients": patients} for side, patients in sides.items()}
     return {"holdout": holdout, "parts": parts}
 
 
@@ -500,6 +510,16 @@ def test_who_was_not_measured_on_what_the_other_was_is_refused(candidate, incumb
         "The overlay hit rate of lrp was not measured for fresh.",
         "The overlay hit rate of gradcam was not measured for fresh.",
     )
+
+
+@pytest.mark.parametrize("marked", [range(1), range(19), range(60, 120)])
+def test_one_that_tells_of_other_marks_than_the_one_in_service_is_refused(
+    candidate, incumbent, marked
+):
+    fresh = hit(candidate, missed=marked, marked=marked)
+    first, _ = refusals(fresh, hit(incumbent))
+    assert first.startswith("The overlays were measured on other marks: ")
+    assert "have both measured, on the page of" in first
 
 
 def test_older_cards_are_compared_by_shares_and_tell_of_how_many(candidate, incumbent):

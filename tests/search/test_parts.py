@@ -43,3 +43,6 @@ def test_a_side_that_lacks_what_it_is_needed_for_is_named(tmp_path):
         refuse_lacking(sides, both=("training", "validation"))
     with pytest.raises(ValueError, match="The test part has no radiograph"):
         refuse_lacking(sides, both=("test",))
+    sides = Parts([broken, sound], [broken, sound], [])
+    with pytest.raises(ValueError, match="The validation part has no sound study"):
+        refuse_lacking(sides, both=("training", "validation"))

@@ -74,6 +74,16 @@ def test_whom_weights_have_met_is_handed_down():
     assert found == {"patients": ["a", "b", "c"], "unnamed": ["old", "silent"]}
 
 
+def test_whom_people_numbered_stays_told_from_the_blocks_of_fracatlas():
+    sides = {side: {"patients": ["7", "x"]} for side in ("training", "validation")}
+    public = {"data": {"name": "FracAtlas", "source": "theirs"}}
+    assert "numbered" not in provenance.ancestry([{"parts": sides} | public])
+    first = provenance.ancestry([{"parts": sides}])
+    assert first["numbered"] == ["7"]
+    heir = {"parts": sides, "learnt_before": first} | public
+    assert provenance.ancestry([heir])["numbered"] == ["7"]
+
+
 def test_by_which_salts_patients_are_named_is_handed_down():
     cards = [{"salts": ["b"]}, {"salts": ["a", "b"]}, {}, {"salts": "c"}, "d"]
     assert provenance.marks(cards) == ["a", "b"]

@@ -13,10 +13,29 @@ def test_what_is_no_finite_number_is_no_figure(odd):
     assert told.figure(3) == 3.0
 
 
-@pytest.mark.parametrize("odd", [None, 3, {}, {"training": {"patients": 3}}])
+def sides(training, validation):
+    return {"training": {"patients": training}, "validation": {"patients": validation}}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [None, 3, {}, {"training": {"patients": [7]}}, sides(3, [7]), sides([7], None)],
+)
 def test_who_was_learnt_from_is_unknown_where_no_list_says_so(odd):
     assert told.learnt_from(odd) is None
-    assert told.learnt_from({"training": {"patients": [7]}}) == {"7"}
+    assert told.learnt_from(sides([7], [])) == {"7"}
+
+
+FRACATLAS = {"data": {"name": "FracAtlas", "source": "Abedeen et al."}}
+
+
+def test_who_has_a_number_for_a_name_is_told_from_a_block_of_fracatlas():
+    card = {"parts": sides(["7", "70"], ["123", "x"])}
+    assert told.numbered(card) == {"7", "70"}
+    assert told.numbered(card | FRACATLAS) == frozenset()
+    assert told.numbered(card | {"data": {"name": "FracAtlas"}}) == {"7", "70"}
+    before = {"learnt_before": {"patients": ["5", "6"], "numbered": ["5"]}}
+    assert told.numbered(FRACATLAS | before) == {"5"}
 
 
 @pytest.mark.parametrize(
