@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from clinic import audit, heartbeat, learning, search, tags
+from clinic import audit, heartbeat, learning, leavings, search, tags
 from clinic.claims import lease
 from clinic.models import Job, ModelVersion
 from clinic.pacs import PacsUnavailable
@@ -248,6 +248,8 @@ def outcome(job: Job) -> Iterator[None]:
         what = work_on(job)
         _failed(job, f"The {what} ended with an error: {type(error).__name__}.")
         raise
+    finally:
+        leavings.sweep(job)
 
 
 def _failed(job: Job, reason: str) -> None:

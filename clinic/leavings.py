@@ -80,3 +80,10 @@ def clear(*, job: Job, by: AbstractBaseUser) -> Job:
     except StoreUnavailable as error:
         raise ValidationError(str(error)) from error
     return job
+
+
+def sweep(job: Job) -> None:
+    """Remove what its worker wrote after all had been removed: that it was cancelled
+    it hears at its next beat, and an administrator may be quicker."""
+    if Job.objects.filter(pk=job.pk, cleared__isnull=False).exists():
+        shutil.rmtree(room(job), ignore_errors=True)

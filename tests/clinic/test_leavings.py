@@ -102,3 +102,25 @@ def test_the_database_lets_no_open_job_be_without_its_files(failed, state):
         changes |= {"holder": "x", "lease_until": timezone.now()}
     with pytest.raises(IntegrityError, match="open_job_has_its_files"):
         Job.objects.filter(pk=failed.pk).update(**changes)
+
+
+def test_what_its_worker_writes_after_they_were_removed_goes_too(
+    administrator, django_capture_on_commit_callbacks
+):
+    job = jobs.claim(pk=make_job(by=administrator).pk)
+    with jobs.outcome(job):
+        make_files(job)
+        cancelled = jobs.cancel(job=job, by=administrator)
+        clear(cancelled, administrator, django_capture_on_commit_callbacks)
+        make_files(job)
+        raise jobs.ClaimLost
+    assert not leavings.room(job).exists()
+
+
+def test_what_was_not_removed_stays_for_whoever_resumes(administrator):
+    job = jobs.claim(pk=make_job(by=administrator).pk)
+    with jobs.outcome(job):
+        make_files(job)
+        jobs.cancel(job=job, by=administrator)
+        raise jobs.ClaimLost
+    assert leavings.size(job) == 1024
