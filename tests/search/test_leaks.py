@@ -1,6 +1,5 @@
 """Whoever judges a model has not been met by it, wherever figures are measured."""
 
-import csv
 import json
 from dataclasses import asdict
 
@@ -19,23 +18,21 @@ from search.supernet import Supernet
 from search.supernet_file import save
 from search.trainee import Plan, Stage
 from tests.search import specks
+from tests.search.test_run import changed
 
 PLAN = Plan(specks.TINY, (Stage(1, 1.0, True, 1e-3),), specks.RECIPE, batch=8)
+
+
+def marked(row):
+    row["boxes"] = "[[8, 8, 6, 6]]" if row["label"] == "1" else "[]"
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Specks, and somewhere in each image that shows one a mark."""
-    folder = specks.folder(tmp_path_factory.mktemp("leaks") / "specks", 40)
+    room = tmp_path_factory.mktemp("leaks")
+    folder = changed(specks.folder(room / "bare", 40), room / "specks", marked)
     dataset.write_salt(folder, "ours")
-    with (folder / "examples.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["boxes"] = "[[8, 8, 6, 6]]" if row["label"] == "1" else "[]"
-    with (folder / "examples.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
     return folder
 
 
