@@ -123,5 +123,6 @@ def test_what_it_learns_from_is_the_training_part(tmp_path, monkeypatch):
     met = load(tmp_path / "out")[1]["patients"]
     assert met == sorted(example.patient for example in parts.training)
     assert load(tmp_path / "out")[1]["salts"] == ["mark"]
+    assert load(tmp_path / "out")[1]["data"] == {"name": "phantoms"}
     chosen = sides.views(parts.validation, PLAN.recipe)
     sides.check(images, PLAN.recipe, learnt, chosen)
