@@ -6,13 +6,15 @@ Once, whole or not at all: afterwards its digest tells whether it is still the s
 import csv
 import hashlib
 import json
+import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+from django.conf import settings
 from pydicom import Dataset
 
 from clinic import learning, pseudonyms
@@ -20,9 +22,13 @@ from clinic.models import ImageReading, Prediction, Review
 from clinic.pacs import GoneFromPacs, Pacs
 from inference import dicom
 from inference.unreadable import UnreadableFrame
-from search.dataset import write_salt
+from search.dataset import rows_of, write_salt
 from search.deidentify import Pseudonyms, described
-from search.demographics import rows_of, summary
+from search.demographics import rows_of as attributes_of
+from search.demographics import summary
+from search.parts import is_held_out
+
+log = logging.getLogger(__name__)
 
 TABLE = "examples.csv"
 COLUMNS = ("image", "label", "study", "patient", "group", "part", "boxes", "weight")
@@ -33,6 +39,7 @@ MISSING = {
     "replaced": "replaced in the PACS by other content than was judged",
     "gone_from_pacs": "no longer in the PACS",
     "in_doubt": learning.LEFT_OUT["in_doubt"],
+    "other_side": "another patient has its pixels on the other side of the holdout",
 }
 
 
@@ -54,15 +61,16 @@ def freeze(
     partial, missing, rows = folder.with_suffix(".part"), defaultdict(list), []
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    known = _known(folder)
     for done, (pk, weight) in enumerate(chosen, 1):
-        rows += _fetch(pk, weight, pacs, partial, missing)
+        rows += _fetch(pk, weight, pacs, partial, missing, known)
         tell(done)
     write_salt(partial, pseudonyms.names().mark)
     with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS + HEADER)
         writer.writeheader()
         writer.writerows(rows)
-    who = summary(rows_of(partial))
+    who = summary(attributes_of(partial))
     write(people(folder), who, f"Who is in {folder.name}")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -87,20 +95,44 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
+def _known(folder: Path) -> dict[str, set[bool]]:
+    """Of all pixels in other data sets of this house whether held-out patients have
+    them, others, or both. A table that cannot be read tells nothing."""
+    root, known = Path(settings.DATA_ROOT), defaultdict(set)
+    tables = [*root.glob(f"jobs/*/*/{TABLE}"), *root.glob(f"datasets/*/{TABLE}")]
+    for table in sorted(tables):
+        if table.parent == folder:
+            continue
+        try:
+            told = {(row.get("group"), row["patient"]) for row in rows_of(table)}
+        except (OSError, KeyError, ValueError, csv.Error):
+            log.warning("%s cannot be read", table.parent.name)
+            continue
+        for group, patient in filter(all, told):
+            known[group].add(is_held_out(patient))
+    return known
+
+
 def _fetch(
-    pk: int, weight: float, pacs: Pacs, folder: Path, missing: dict[str, list[int]]
+    pk: int,
+    weight: float,
+    pacs: Pacs,
+    folder: Path,
+    missing: dict[str, list[int]],
+    known: Mapping[str, set[bool]],
 ) -> Iterator[dict[str, object]]:
     """The rows of one verdict, once their images are written.
 
     Every image has its study's label, as studies are judged and not images; where
-    the fracture is boxed on one view of an image, the others of it are sound. group:
-    the same pixels under two patients must not be learnt from and judged by.
+    the fracture is boxed on one view of an image, the others of it are sound. group,
+    known: the same pixels under two patients must not be learnt from and judged by.
     """
     names = pseudonyms.names()
     review = Review.objects.select_related("prediction__study").get(pk=pk)
     study = review.prediction.study
     images = review.prediction.images.filter(state=Prediction.State.READ)
     doubtful = learning.in_doubt(study)  # since the job was started
+    held = is_held_out(names.patient(study.patient_id))
     for image in images.select_related("instance__series").order_by("pk"):
         if doubtful:
             missing["in_doubt"].append(image.instance_id)
@@ -111,6 +143,9 @@ def _fetch(
             pixels, header = _seen(ds, study.patient_id, names)
         except UnreadableFrame as error:
             missing[error.code].append(image.instance_id)
+            continue
+        if known.get(names.pixels(pixels), set()) - {held}:
+            missing["other_side"].append(image.instance_id)
             continue
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         yield {column: header[column] for column in HEADER} | {

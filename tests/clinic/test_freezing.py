@@ -226,3 +226,45 @@ def test_images_that_came_after_the_verdict_are_not_in_it(review, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == review.prediction.images.count()
     assert json.loads(rows[0]["boxes"])
+
+
+def on(side):
+    return next(name for name in map("P{}".format, range(99)) if side_of(name) == side)
+
+
+def frozen(review, folder):
+    return freezing.freeze(chosen=[(review.pk, 1.0)], pacs=Files(), folder=folder)
+
+
+@pytest.mark.parametrize("place", ["jobs/1/verdicts-1", "datasets/built"])
+@pytest.mark.parametrize(
+    ("first", "then", "left"),
+    [
+        ("training", "test", 1),
+        ("test", "training", 1),
+        ("training", "validation", 0),
+        ("test", "test", 0),
+    ],
+)
+def test_pixels_that_another_patient_has_on_the_other_side_are_left_out(
+    review, settings, tmp_path, place, first, then, left
+):
+    """In another data set of this house: learnt from there and judged by here."""
+    settings.DATA_ROOT = tmp_path
+    study = review.prediction.study
+    study.patient_id = on(then)
+    study.save()
+    instance = Instance.objects.order_by("pk").first()
+    pixels = dicom.frame(dicom.open_dataset(io.BytesIO(file_of(instance.pacs_id))))
+    names = pseudonyms.names()
+    table = tmp_path / place / "examples.csv"
+    table.parent.mkdir(parents=True)
+    group, patient = names.pixels(pixels.pixels), names.patient(on(first))
+    table.write_text(f"image,group,patient\n1.png,{group},{patient}\n2.png,,x\n")
+    bad = tmp_path / "datasets" / "bad" / "examples.csv"
+    bad.parent.mkdir(parents=True)
+    bad.write_bytes(b"image,group\n\xff,1\n")
+    folder = tmp_path / "jobs" / "2" / "verdicts-2"
+    _, missing = frozen(review, folder)
+    assert missing == ({"other_side": [instance.pk]} if left else {})
+    assert len(data.examples(folder)) == Instance.objects.count() - left
