@@ -144,7 +144,8 @@ def _fetch(
         except UnreadableFrame as error:
             missing[error.code].append(image.instance_id)
             continue
-        if known.get(names.pixels(pixels), set()) - {held}:
+        group = names.pixels(pixels)
+        if known.get(group, set()) - {held}:
             missing["other_side"].append(image.instance_id)
             continue
         (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
@@ -153,7 +154,7 @@ def _fetch(
             "label": int(review.verdict == Review.Verdict.FRACTURE),
             "study": study.pk,
             "patient": names.patient(study.patient_id),
-            "group": names.pixels(pixels),
+            "group": group,
             "part": header["part"],
             "boxes": json.dumps(_boxes(review, image.instance_id)),
             "weight": weight,
