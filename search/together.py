@@ -94,6 +94,9 @@ def _learn(
         except ValueError as error:
             heard.put(error)
             raise
+    # Gloo's threads outlive their group (torch 2.13), and one that lets go of a tensor
+    # while Python finalizes aborts a process whose work is done.
+    os._exit(0)
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,8 @@
 """Several processes that train one network, here two on CPUs by way of gloo."""
 
+import atexit
 import multiprocessing
+import os
 from dataclasses import replace
 
 import pytest
@@ -29,6 +31,14 @@ PLAN = Plan(
 
 class Stopped(Exception):
     pass
+
+
+class Fatal(train.Material):
+    """Wherever it is unpickled Python cannot finalize, as sometimes under gloo."""
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        atexit.register(os.abort)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +75,12 @@ def test_two_learn_what_one_does(material, alone, tmp_path):
     assert [len(history) for history, _ in told] == [0, 0, 1, 1, 1, 2]
     losses = [[e["loss"] for e in progress.history] for progress in (alone, found)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_a_member_whose_work_is_done_ends_before_python_finalizes(material, tmp_path):
+    plan = replace(PLAN, stages=(replace(PLAN.stages[0], epochs=1),))
+    found = together.fit(plan, Fatal(**vars(material)), tmp_path, members=2)
+    assert [entry["epoch"] for entry in found.history] == [1]
 
 
 def test_a_training_that_diverges_ends_all_of_them_in_one_sentence(material, tmp_path):
