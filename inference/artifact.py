@@ -246,6 +246,8 @@ def _limits(value: object) -> Limits:
     _like(Limits(), value, "limits")
     if wrong := [name for name, number in value.items() if number < 0]:
         raise ValueError(f"limits.{wrong[0]} is below 0")
+    if value["uncertain_from"] > value["uncertain_to"]:
+        raise ValueError("limits.uncertain_from is above limits.uncertain_to")
     return Limits(**value)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels import apply_modality_lut
 
+from inference.unreadable import UnreadableFrame
+
 SPREAD = (0.25, 99.75)  # percentiles shown when the dataset names no window
 SAMPLE = 4  # every fourth row and column is enough to place them
 
@@ -130,13 +132,22 @@ def _spread(
     words: np.ndarray, units: np.ndarray, stored: np.ndarray, ds: Dataset
 ) -> np.ndarray:
     """Stretch what the image holds over [0, 1], outliers and padding set aside."""
+    padding = _padding(stored, ds)
     sample = words[::SAMPLE, ::SAMPLE] if words.size >= 1 << 18 else words
-    counts = np.bincount(sample.ravel(), minlength=len(units))
-    counts[_padding(stored, ds)] = 0
+    counts = _counted(sample, padding)
+    if not counts.any():  # of a few lines, perhaps, that the sample misses
+        counts = _counted(words, padding)
+    if not counts.any():
+        raise UnreadableFrame("blank", "The image holds nothing but padding.")
     order = np.argsort(units, kind="stable")
-    share = np.cumsum(counts[order]) / max(counts.sum(), 1) * 100
+    share = np.cumsum(counts[order]) / counts.sum() * 100
     low, high = (units[order[np.searchsorted(share, at)]] for at in SPREAD)
     return ((units - low) / (high - low or 1)).clip(0, 1)
+
+
+def _counted(words: np.ndarray, padding: np.ndarray) -> np.ndarray:
+    """How often each word occurs, those of the padding never."""
+    return np.where(padding, 0, np.bincount(words.ravel(), minlength=len(padding)))
 
 
 def _look_up(

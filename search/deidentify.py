@@ -45,6 +45,7 @@ OBLIQUE = {"OBL", "OBLIQUE", "RAO", "LAO", "RPO", "LPO", "RLO", "LLO", "RL OBLIQ
 OLDEST = 90  # years: older people are so few that their age names them
 LONGEST = 64  # characters of a patient ID (PS3.5 6.2, LO)
 YEAR = 365.25  # days
+FORMULA = "=+-@ "  # what a spreadsheet takes for one, in front of a cell
 UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / YEAR, "D": 1 / YEAR}
 
 
@@ -200,7 +201,8 @@ def _view(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join("".join(filter(str.isprintable, text)).split())[:40]
+    words = " ".join("".join(filter(str.isprintable, text)).split())
+    return words.lstrip(FORMULA)[:40]
 
 
 def _spacing(ds: Dataset) -> str:

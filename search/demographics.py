@@ -150,7 +150,11 @@ def _counted(found: list[Row]) -> dict[str, int]:
 
 def _years(ages: Iterable[float | None]) -> dict[str, float]:
     known = sorted(age for age in ages if age is not None)
-    quartiles = statistics.quantiles(known, n=4) if len(known) > 1 else known * 3
+    quartiles = (
+        statistics.quantiles(known, n=4, method="inclusive")
+        if len(known) > 1
+        else known * 3
+    )
     names = ("lower_quartile", "median", "upper_quartile")
     return {
         "youngest": known[0],

@@ -26,6 +26,7 @@ WHY = {
     "no_patient": "neither header nor table says whose it is: the same person might "
     "be on two sides",
     "no_row": "a picture of which the table says nothing",
+    "cannot_list": "a folder that cannot be listed: what it holds is not counted",
     "link": "a link to a file or a folder: what it leads to is not looked at",
     "unforeseen": "an error that nobody foresaw, of this class",
     "hidden": "hidden: its name or its folder's begins with a dot",

@@ -1,5 +1,6 @@
 """Which files of a tree belong to one study, from a look at each header."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,18 +26,26 @@ class Study:
 
 def files(source: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """Every file below `source`, in a fixed order, and what is not looked at: (path,
-    why), links (to a file or a folder) and hidden files."""
+    why), links (to a file or a folder), hidden files and folders that do not open."""
     found, left = [], []
-    for path in sorted(source.rglob("*")):
-        name = path.relative_to(source)
-        if path.is_symlink():
-            left.append((name.as_posix(), "link"))
-        elif not path.is_file():
-            continue
-        elif any(part.startswith(".") for part in name.parts):
-            left.append((name.as_posix(), "hidden"))
-        else:
-            found.append(name.as_posix())
+
+    def named(path: str | Path) -> str:
+        return Path(path).relative_to(source).as_posix()
+
+    def closed(error: OSError) -> None:
+        left.append((named(error.filename), "cannot_list"))
+
+    for folder, inner, outer in os.walk(source, onerror=closed):
+        for path in (Path(folder, name) for name in inner + outer):
+            name = named(path)
+            if path.is_symlink():
+                left.append((name, "link"))
+            elif not path.is_file():
+                continue
+            elif any(part.startswith(".") for part in Path(name).parts):
+                left.append((name, "hidden"))
+            else:
+                found.append(name)
     return sorted(found), sorted(left)
 
 

@@ -38,8 +38,11 @@ def fit(
     tell: Tell = lambda history, done: None,
     members: int | None = None,
 ) -> Progress:
-    """As `search.train.fit`. members: processes; as many as there are GPUs, or one."""
+    """As `search.train.fit`. members: processes; as many as there are GPUs, or one;
+    never more than the smallest batch has samples."""
     members = members or max(torch.cuda.device_count(), 1)
+    if members > 1:
+        members = min(members, material.smallest_batch(plan))
     if members == 1:
         cuda = torch.cuda.is_available()
         alone = Group(device=torch.device("cuda" if cuda else "cpu"))

@@ -54,6 +54,12 @@ class Material:
         training = self.everything if stage.everything else self.ours
         return training.scaled(stage.scale), self.validation.scaled(stage.scale)
 
+    def smallest_batch(self, plan: Plan) -> int:
+        """Samples, at least one: an epoch has two for each of the rarer class."""
+        parts = [self.everything if s.everything else self.ours for s in plan.stages]
+        rarer = [min(sum(p.labels == 0), sum(p.labels == 1)) for p in parts]
+        return max(1, min(plan.batch, *(2 * int(count) for count in rarer)))
+
 
 def fit(
     plan: Plan,

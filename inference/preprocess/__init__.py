@@ -17,6 +17,13 @@ from inference.preprocess.geometry import restore
 
 __all__ = ["THESIS", "Recipe", "View", "restore", "tensor", "views"]
 
+RULES = {
+    "polarity": polarity.RULES,
+    "splitter": parts.RULES,
+    "upright": alignment.RULES,
+}
+LONGEST = 4096  # side of a view in pixels: no detector has many more
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -26,6 +33,7 @@ class Recipe:
     thesis's rule, "none" leaves the frame as it is. splitter, upright: which
     rule splits ("shutters" or the thesis's "otsu") and which turns ("hand" up
     or the thesis's "axis" only). mean, std: of the training views, in [0, 1].
+    ValueError for a rule that nobody knows, a size or a std that makes no views.
     """
 
     width: int = 341
@@ -37,6 +45,16 @@ class Recipe:
     std: float = 0.22898
     splitter: str = "shutters"
     upright: str = "hand"
+
+    def __post_init__(self) -> None:
+        for name, rules in RULES.items():
+            if (rule := getattr(self, name)) not in rules:
+                raise ValueError(f"unknown {name} rule {rule!r}")
+        for name in ("width", "height"):
+            if not 1 <= (side := getattr(self, name)) <= LONGEST:
+                raise ValueError(f"{name} {side} is not in [1, {LONGEST}]")
+        if not self.std > 0:
+            raise ValueError(f"std {self.std} is not above 0")
 
 
 THESIS = Recipe(polarity="corners", splitter="otsu", upright="axis")

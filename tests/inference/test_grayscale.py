@@ -6,6 +6,7 @@ from pydicom import Dataset, Sequence
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from inference.grayscale import display
+from inference.unreadable import UnreadableFrame
 
 SHAPE = (64, 64)
 PIXELS = np.random.default_rng(4).integers(0, 4096, SHAPE).astype(np.uint16)
@@ -192,3 +193,16 @@ def test_padding_makes_no_picture_of_a_window_that_shows_nothing():
     found = display(padded, ds)
     assert (found[:20] == 0).all()
     assert len(np.unique(found[20:])) > 200
+
+
+def test_an_image_of_padding_alone_is_blank():
+    ds = header(PixelPaddingValue=0, PixelPaddingRangeLimit=4095)
+    with pytest.raises(UnreadableFrame, match="nothing but padding"):
+        display(PIXELS, ds)
+
+
+def test_what_lies_between_the_lines_of_the_sample_is_seen():
+    ds = header(PixelPaddingValue=0)
+    padded = np.zeros((512, 512), np.uint16)
+    padded[1::4] = np.tile(PIXELS, (2, 8))
+    assert len(np.unique(display(padded, ds))) > 200

@@ -69,6 +69,12 @@ def test_a_name_in_another_encoding_has_a_pseudonym_too():
     assert NAMES.of("file", one) != NAMES.of("file", other)
 
 
+@pytest.mark.parametrize("maker", ["=HYPERLINK(1)", " +-@=HYPERLINK(1)"])
+def test_no_spreadsheet_takes_a_maker_for_a_formula(maker):
+    ds = radiograph("p", 1, Manufacturer=maker)
+    assert described(ds, "p", NAMES)["maker"] == "HYPERLINK(1)"
+
+
 def date_of(ds, patient):
     return datetime.strptime(described(ds, patient, NAMES)["date"], "%Y%m%d")
 

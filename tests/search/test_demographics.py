@@ -53,6 +53,12 @@ def test_ages_are_in_order_and_summed_up():
     assert (told["years"]["median"], told["years"]["oldest"]) == (7.5, 70)
 
 
+def test_quartiles_lie_between_the_youngest_and_the_oldest():
+    ages = ({"age": age} for age in ("2", "20"))
+    years = summary(ages)["attributes"]["age"]["years"]
+    assert (years["lower_quartile"], years["upper_quartile"]) == (6.5, 15.5)
+
+
 def test_one_age_alone_and_none():
     assert summary([{"age": "9"}])["attributes"]["age"]["years"]["median"] == 9
     assert "years" not in summary([{}])["attributes"]["age"]

@@ -1,5 +1,7 @@
 """Files of one study are found together, wherever they lie."""
 
+import os
+
 from search import sources
 from search.table import Table
 from tests.search.archive import radiograph, save
@@ -19,6 +21,22 @@ def test_links_and_hidden_files_are_left_out(tmp_path):
         ("away", "link"),
         ("link", "link"),
     ]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    """By hand, as root may list everything."""
+    for name in ("a/x", "a/shut/y", "b/z"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    look = os.scandir
+
+    def scandir(folder):
+        if folder.endswith("shut"):
+            raise PermissionError(13, "Permission denied", folder)
+        return look(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert sources.files(tmp_path) == (["a/x", "b/z"], [("a/shut", "cannot_list")])
 
 
 def test_studies_are_put_together_from_headers_and_tables(tmp_path):

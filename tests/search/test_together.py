@@ -83,6 +83,13 @@ def test_a_member_whose_work_is_done_ends_before_python_finalizes(material, tmp_
     assert [entry["epoch"] for entry in found.history] == [1]
 
 
+def test_no_more_of_them_learn_than_a_batch_has_samples(tmp_path):
+    few = test_train.made(4, 0).of([0, 1, 2])  # of which one is fractured
+    plan = replace(PLAN, stages=(replace(PLAN.stages[0], epochs=1),))
+    found = together.fit(plan, train.Material(few, few, few), tmp_path, members=3)
+    assert len(found.history) == 1
+
+
 def test_a_training_that_diverges_ends_all_of_them_in_one_sentence(material, tmp_path):
     plan = replace(PLAN, stages=(replace(PLAN.stages[0], rate=1e30),))
     with pytest.raises(ValueError, match=r"^The training diverged in epoch 1: .*\.$"):
