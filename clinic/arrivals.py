@@ -118,7 +118,7 @@ def _reopen(study: Study, late: int, changed: int) -> None:
         study.notice("replaced_images", words + judged)
     study.revision += 1
     study.code = study.reason = study.verdict = ""
-    study.attempts, study.lease_until = 0, None
+    study.attempts, study.lease_until, study.disputed = 0, None, False
 
 
 def _images(count: int) -> str:

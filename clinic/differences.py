@@ -14,6 +14,7 @@ from clinic.models import ImageReading, Prediction
 from inference.overlay import Overlay
 from inference.reading import Reading, verdict
 
+GONE = "gone_from_pacs"  # code of an image that the PACS no longer has
 NUMBER = 1e-6  # of what is copied and not computed
 AFFINE = 1e-3  # of a coefficient, or of its size where that is above one
 PEAK = 1.0  # frame pixels
@@ -21,6 +22,16 @@ SHADE = 0.02  # of all that is drawn
 
 # An image then, and its overlays now by method.
 Drawn = Sequence[tuple[ImageReading, Mapping[str, Overlay]]]
+
+
+def gone(images: Sequence[ImageReading], found: Reading) -> str:
+    """What keeps `found` from being compared: images, in its order, that were read and
+    that the PACS has no more. "" if nothing does."""
+    pairs = zip(images, found.images)
+    lost = [then for then, now in pairs if now.code == GONE and then.code != GONE]
+    if not lost:
+        return ""
+    return f"{len(lost)} of {len(images)} images are no longer in the PACS."
 
 
 def of_reading(
@@ -80,7 +91,7 @@ def _reason(
 ) -> Iterator[str]:
     """By code: words are written anew with every version. What came without pixels
     after the reading has a row, but had no say in its reason."""
-    pairs = zip(images, found.images, strict=True)
+    pairs = zip(images, found.images)
     had_a_say = [now for then, now in pairs if then.digest]
     code = verdict(had_a_say or found.images)[1]
     if code != prediction.code:

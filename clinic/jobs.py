@@ -56,13 +56,13 @@ def start(
     if chosen.obstacle:
         raise ValidationError(chosen.obstacle)
     learning.refuse_named_otherwise(parent)
-    job = Job.objects.create(
-        by=by,
-        parent=parent,
-        parameters={"epochs": epochs, "rate": rate},
-        seed=seed,
-        verdicts=chosen.to_json(),
-    )
+    asked = {"parent": parent, "parameters": {"epochs": epochs, "rate": rate}}
+    asked |= {"seed": seed, "verdicts": chosen.to_json()}
+    # The parent's row is the lock: of two clicks at once one waits for the other.
+    ModelVersion.objects.select_for_update().get(pk=parent.pk)
+    if going := Job.objects.training(**asked).first():
+        raise ValidationError(f"Training {going.pk} of just this has not ended yet.")
+    job = Job.objects.create(by=by, **asked)
     said = {"parent": parent.digest, "seed": seed, "studies": chosen.studies}
     audit.record("job.started", job, by, **said, **job.parameters)
     return job

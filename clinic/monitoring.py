@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
-from django.db.models import Count
+from django.db.models import Count, F
 from django.utils import timezone
 
 from clinic import shift
@@ -105,12 +105,13 @@ def doubt(span: int) -> Doubt:
 def agreement(span: int) -> list[Week]:
     """The latest verdict of each study against what was flagged. One query.
 
-    Unsure verdicts and studies that were not read agree with nothing and do not
-    count.
+    Unsure verdicts and studies that were not read, or not with every image that was
+    judged, agree with nothing and do not count.
     """
+    judged = F("prediction__revision")
     given = (
         Review.objects.settled()
-        .filter(created__gte=_since(span), prediction__state="read")
+        .filter(created__gte=_since(span), prediction__state="read", revision=judged)
         .exclude(verdict=Review.Verdict.UNSURE)
         .values_list("created", "verdict", "prediction__flagged")
     )
@@ -134,10 +135,12 @@ def latencies(span: int) -> list[tuple[date, int, list[float]]]:
     """(day, readings, seconds at PERCENTILES) from last image to reading. One query.
 
     Of the readings that count: what a late image or a person asked to be read again
-    is measured from the last arrival.
+    is measured from the last arrival, and not before that reading has come.
     """
     zone, found = timezone.get_current_timezone(), {}
-    read = Prediction.objects.filter(superseded_at=None, created__gte=_since(span))
+    read = Prediction.objects.filter(
+        superseded_at=None, created__gte=_since(span), revision=F("study__revision")
+    )
     for created, arrived in read.values_list("created", "study__last_arrival"):
         waited = max(0.0, (created - arrived).total_seconds())
         found.setdefault(created.astimezone(zone).date(), []).append(waited)

@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from clinic import audit, claims, overlays, shadows, tags
+from clinic import audit, claims, differences, overlays, shadows, tags
+from clinic.differences import GONE
 from clinic.models import (
     ImageReading,
     Instance,
@@ -34,7 +35,6 @@ from inference.reader import Reader, Reading, Source, open_reader
 from inference.unreadable import UnreadableFrame
 
 AGAIN = timedelta(seconds=5)  # until the PACS, or a model, is asked for once more
-GONE = "gone_from_pacs"
 Explanation, Role = Prediction.Explanation, Instance.Role
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,10 @@ def shadow(*, prediction: Prediction, pacs: Pacs) -> None:
         return
     with _outcome_of_shadowing(taken):
         found = again(prediction=prediction, model=taken.model, pacs=pacs)
+        images = list(prediction.images.order_by("pk"))
+        if words := differences.gone(images, found):
+            shadows.give_up(taken, words)
+            return
         shadows.keep(
             taken,
             found.state,

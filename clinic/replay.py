@@ -17,7 +17,6 @@ from inference.unreadable import UnreadableFrame
 # within 0.05 logits of the plain one (inference.runtime): two of them may be 0.1
 # logits apart, which is a quarter as much in probability.
 TOLERANCE = 0.025
-GONE = "gone_from_pacs"
 SAME, DIFFERENT, IMPOSSIBLE = "same", "different", "impossible"
 
 # `clinic.reading.again` with its PACS: prediction, model -> inference.reader.Reading
@@ -67,7 +66,7 @@ def replay(
     try:
         found = again(prediction=prediction, model=prediction.model)
         about |= {"state_now": found.state, "probability_now": found.probability}
-        if words := _gone(images, found.images):
+        if words := differences.gone(images, found):
             return Replay(**about, outcome=IMPOSSIBLE, reason=words)
         said = [*differences.of_reading(prediction, images, found, tolerance)]
         said += differences.of_overlays(_drawn(prediction, images, draw))
@@ -102,10 +101,3 @@ def _replaced(images: list[ImageReading]) -> str:
         f"{len(changed)} of {len(images)} images were replaced in the PACS by other "
         "content of the same number after this reading."
     )
-
-
-def _gone(images: list[ImageReading], now: tuple) -> str:
-    gone = [b for b, a in zip(images, now) if a.code == GONE and b.code != GONE]
-    if not gone:
-        return ""
-    return f"{len(gone)} of {len(images)} images are no longer in the PACS."

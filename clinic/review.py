@@ -50,6 +50,7 @@ def submit(
         )
     review = Review.objects.create(
         prediction=prediction,
+        revision=study.revision,
         radiologist=radiologist,
         verdict=verdict,
         boxes=kept,
@@ -82,12 +83,15 @@ def reveal(*, study: Study, to: AbstractBaseUser) -> None:
 def standing(reviews: Iterable[Review]) -> list[Review]:
     """Each person's latest verdict on one study, oldest first.
 
-    reviews: in the order they were given. An adjudication ends what came before.
+    reviews: in the order they were given. An adjudication ends what came before, and
+    so does the first verdict that knows of a later image.
     """
     latest: dict[int, Review] = {}
+    revision = 0
     for review in reviews:
-        if review.adjudicates:
+        if review.adjudicates or review.revision > revision:
             latest.clear()
+        revision = review.revision
         latest.pop(review.radiologist_id, None)
         latest[review.radiologist_id] = review
     return list(latest.values())
@@ -121,7 +125,8 @@ def _refuse_a_party(
     if verdict == Review.Verdict.UNSURE:
         words = "An adjudication decides: choose fracture or no fracture."
         raise ValidationError({"adjudicates": words})
-    party = by.pk in {review.radiologist_id for review in standing(before)}
+    definite = [r for r in standing(before) if r.verdict != Review.Verdict.UNSURE]
+    party = by.pk in {review.radiologist_id for review in definite}
     if party and not by.groups.filter(name=ADMINISTRATOR).exists():
         words = "You are one of those who disagree: a third person has to settle it."
         raise ValidationError({"adjudicates": words})

@@ -211,6 +211,16 @@ class TrainingSerializer(serializers.Serializer):
         ]
 
 
+class BoxesField(serializers.JSONField):
+    """JSON in a form; what is nested without end is no JSON either."""
+
+    def to_internal_value(self, data: object) -> object:
+        try:
+            return super().to_internal_value(data)
+        except RecursionError:
+            self.fail("invalid")
+
+
 class VerdictSerializer(serializers.Serializer):
     """A verdict as the form sends it; what it means is `review.submit`'s to judge."""
 
@@ -223,7 +233,7 @@ class VerdictSerializer(serializers.Serializer):
             "invalid_choice": "Choose fracture, no fracture or unsure.",
         },
     )
-    boxes = serializers.JSONField(binary=True, default="[]")
+    boxes = BoxesField(binary=True, default="[]")
     comment = serializers.CharField(allow_blank=True, max_length=4000, default="")
     overlay_shown = serializers.BooleanField(default=False)
     adjudicates = serializers.BooleanField(default=False)

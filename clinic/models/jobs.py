@@ -22,6 +22,10 @@ class JobQuerySet(models.QuerySet):
             | Q(state=state.RUNNING, lease_until__lt=now)
         ).order_by("pk")
 
+    def training(self, **alike: object) -> "JobQuerySet":
+        """Trainings that have not ended and were asked for with all of `alike`."""
+        return self.filter(kind=Job.Kind.TRAIN, state__in=Job.OPEN, **alike)
+
     def measuring(self, model: ModelVersion) -> "JobQuerySet":
         """Measurements of `model` that have not ended: one at most."""
         return self.filter(kind=Job.Kind.MEASURE, parent=model, state__in=Job.OPEN)

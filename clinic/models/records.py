@@ -43,6 +43,9 @@ class Review(models.Model):
         UNSURE = "unsure"
 
     prediction = models.ForeignKey(Prediction, models.PROTECT, related_name="reviews")
+    revision = models.PositiveIntegerField(
+        help_text="Of the study as it was judged; its reading may be an earlier one's"
+    )
     radiologist = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT)
     verdict = models.CharField(max_length=11, choices=Verdict)
     boxes = models.JSONField(default=list)

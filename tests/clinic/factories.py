@@ -171,7 +171,7 @@ def make_review(prediction, radiologist, verdict="fracture", **fields):
         prediction=prediction,
         radiologist=radiologist,
         verdict=verdict,
-        **{"overlay_shown": False} | fields,
+        **{"overlay_shown": False, "revision": prediction.revision} | fields,
     )
 
 

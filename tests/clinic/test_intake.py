@@ -309,10 +309,11 @@ class TestLateImages:
         intake.sync(shelf)
         study = Study.objects.get()
         make_review(read(study), radiologist)
+        Study.objects.update(disputed=True)
         shelf.put(sop="2")
         intake.sync(shelf)
         study.refresh_from_db()
-        assert study.verdict == ""
+        assert (study.verdict, study.disputed) == ("", False)
         assert "judge again" in study.notices[-1]["text"]
         assert Review.objects.count() == 1
 

@@ -54,6 +54,18 @@ def test_a_job_is_started_with_the_verdicts_as_they_stand(verdicts, administrato
     assert actions() == ["job.started"]
 
 
+def test_a_second_click_starts_no_second_training(verdicts, administrator, radiologist):
+    asked = {"parent": make_model(), "by": administrator, "epochs": 3}
+    first = jobs.start(**asked)
+    with pytest.raises(ValidationError, match=f"Training {first.pk} of just this"):
+        jobs.start(**asked)
+    jobs.start(**asked, seed=1)
+    make_review(make_prediction(make_study()), radiologist)
+    jobs.cancel(job=jobs.start(**asked), by=administrator)  # has learnt of one more
+    jobs.start(**asked)
+    assert Job.objects.count() == 4
+
+
 def test_whom_its_parent_has_met_must_be_known_by_name(verdicts, administrator):
     old = make_model("old", stage="retired")
     old.card = {"salts": ["another"]}

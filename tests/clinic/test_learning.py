@@ -117,6 +117,26 @@ def test_a_study_nothing_was_read_of_is_left_out(prediction, radiologist):
     assert chosen() == ([], {"no_image": 1})
 
 
+def test_what_was_judged_with_an_image_that_was_not_read_is_left_out(
+    prediction, radiologist
+):
+    make_review(prediction, radiologist, "no_fracture")
+    make_review(prediction, radiologist, "fracture", revision=2)
+    assert chosen() == ([], {"not_read": 1})
+    assert "had not seen" in learning.choose().reasons[0][0]
+
+
+def test_a_verdict_on_fewer_images_disputes_none_on_more(
+    prediction, radiologist, another
+):
+    make_review(prediction, radiologist, "no_fracture")
+    prediction.superseded_at = prediction.created
+    prediction.save()
+    later = make_prediction(prediction.study, revision=2)
+    review = make_review(later, another, "fracture")
+    assert chosen() == ([(review.pk, 1.0)], {})
+
+
 def test_a_study_of_nobody_is_left_out(radiologist):
     make_review(make_prediction(make_study(patient_id="")), radiologist)
     assert chosen() == ([], {"no_patient": 1})

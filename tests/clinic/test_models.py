@@ -1,7 +1,10 @@
 """Invariants that hold even for code that goes around the verbs."""
 
+from importlib import import_module
+
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import ProtectedError
 
 from clinic.models import (
@@ -211,3 +214,16 @@ def test_a_warning_is_not_pushed_off_by_what_comes_again_and_again(study):
     codes = [notice["code"] for notice in study.notices]
     assert codes == ["shared_study_number", *["late_images"] * 50]
     assert study.notices[-1]["text"] == "59"
+
+
+def test_an_older_verdict_is_taken_to_be_on_what_had_arrived(prediction, radiologist):
+    migration = import_module("clinic.migrations.0014_judged_revision")
+    old = make_review(prediction, radiologist, revision=9)
+    add_instance(prediction.study, revision=2)
+    new = make_review(prediction, radiologist, revision=9)
+    add_instance(prediction.study, revision=3)
+    add_instance(prediction.study, revision=4, role="other", arrived=old.created)
+    apps = MigrationLoader(connection).project_state().apps
+    migration.judged(apps, None)
+    found = Review.objects.order_by("pk").values_list("pk", "revision")
+    assert list(found) == [(old.pk, 1), (new.pk, 2)]

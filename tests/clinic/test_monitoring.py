@@ -98,6 +98,20 @@ class TestAgreement:
         (week,) = monitoring.agreement(7)
         assert (week.agreed, week.verdicts) == (1, 1)
 
+    def test_a_reading_that_had_not_seen_every_image_agrees_with_nothing(
+        self, radiologist
+    ):
+        make_review(make_prediction(make_study(), 0.1), radiologist, revision=2)
+        assert monitoring.agreement(7) == []
+
+
+def test_a_late_image_makes_no_earlier_reading_quick():
+    prediction = make_prediction(make_study(images=0))
+    Study.objects.update(last_arrival=prediction.created + timedelta(hours=1))
+    assert len(monitoring.latencies(7)) == 1
+    Study.objects.update(revision=2)
+    assert monitoring.latencies(7) == []
+
 
 def test_waiting_times_are_told_in_percentiles():
     for seconds in range(1, 101):

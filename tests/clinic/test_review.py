@@ -82,7 +82,10 @@ class TestNobodyJudgesBlind:
     def test_whoever_has_seen_them_may_judge(self, submit, prediction):
         """Also where the new revision could not be read: people look at images."""
         Study.objects.update(revision=2, state="failed", reason="Four times.")
-        assert submit(seen_revision=2)
+        assert submit(seen_revision=2).revision == 2
+
+    def test_what_was_seen_is_never_more_than_what_there_is(self, submit):
+        assert submit(seen_revision=99).revision == 1
 
     def test_a_newer_reading_of_the_same_images_refuses_nobody(
         self, submit, prediction
@@ -212,6 +215,27 @@ def test_two_who_disagree_leave_the_study_disputed(prediction, radiologist):
     say(prediction, make_user("radiologist"), "no_fracture")
     assert disputed(prediction)
     say(prediction, radiologist, "no_fracture")  # convinced
+    assert not disputed(prediction)
+
+
+def test_a_verdict_on_fewer_images_disputes_none_on_more(prediction, radiologist):
+    say(prediction, radiologist, "no_fracture")
+    Study.objects.update(revision=2)
+    say(prediction, make_user("radiologist"), "fracture", seen_revision=2)
+    assert not disputed(prediction)
+    say(prediction, radiologist, "no_fracture", seen_revision=2)
+    assert disputed(prediction)
+
+
+def test_who_is_unsure_may_settle_what_others_disagree_on(prediction, radiologist):
+    third = make_user("radiologist")
+    for who, verdict in (
+        (third, "unsure"),
+        (radiologist, "fracture"),
+        (make_user("radiologist"), "no_fracture"),
+    ):
+        say(prediction, who, verdict)
+    say(prediction, third, "fracture", adjudicates=True)
     assert not disputed(prediction)
 
 

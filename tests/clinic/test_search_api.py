@@ -56,6 +56,14 @@ def test_a_search_tells_its_trials(steward, job):
     assert told["seconds_left"] == 0
 
 
+def test_json_without_end_is_told_as_such(steward, job):
+    """Of whatever takes JSON: the parser is everybody's."""
+    sent = {"data": "[" * 100_000, "content_type": "application/json"}
+    answer = steward.post("/api/searches/", **sent)
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "JSON parse error - nested too deeply"}
+
+
 def test_it_is_paused_resumed_and_cancelled(steward, job):
     for verb, state in (
         ("pause", "paused"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from clinic import intake, reading, registry, shadows
 from clinic.management.commands.watch import Watcher
 from clinic.models import AuditEvent, ModelVersion, Prediction, ShadowReading, Study
-from clinic.pacs import PacsUnavailable
+from clinic.pacs import GoneFromPacs, PacsUnavailable
 from clinic.pacs.embedded import EmbeddedPacs
 from clinic.serializers import StudySerializer
 from tests.clinic.factories import make_model, make_prediction, make_study
@@ -129,6 +129,26 @@ class TestTrouble:
         ShadowReading.objects.update(lease_until=None)
         reading.shadow(prediction=seen, pacs=pacs)
         assert ShadowReading.objects.get().state == "read"
+
+    def test_fewer_images_than_were_in_service_are_not_compared(
+        self, prediction, model, pacs
+    ):
+        seen = prediction()
+        best = seen.images.order_by("-probability").first().instance.pacs_id
+        lost = EmbeddedPacs(pacs.root)
+
+        def open_instance(pacs_id):
+            if pacs_id == best:
+                raise GoneFromPacs(pacs_id)
+            return pacs.open(pacs_id)
+
+        lost.open = open_instance
+        reading.shadow(prediction=seen, pacs=lost)
+        row = ShadowReading.objects.get()
+        assert (row.state, row.probability) == ("failed", None)
+        count = seen.images.count()
+        assert row.reason == f"1 of {count} images are no longer in the PACS."
+        assert shadows.comparison(model).both == 0
 
     def test_what_nobody_expected_fails_after_the_last_attempt(
         self, prediction, model, pacs, settings

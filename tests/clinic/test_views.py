@@ -142,6 +142,7 @@ def test_boxes_are_kept_as_drawn(reader, prediction):
         ({"verdict": ""}, "Choose fracture, no fracture or unsure."),
         ({"verdict": "maybe"}, "Choose fracture, no fracture or unsure."),
         ({"boxes": "{not json"}, "valid JSON"),
+        ({"boxes": "[" * 100_000}, "valid JSON"),
         ({"boxes": '[{"instance": 1}]'}, "A box has an image"),
         ({"comment": "x" * 4001}, "4000"),
         ({"prediction": "first"}, "valid integer"),
