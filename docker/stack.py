@@ -38,9 +38,7 @@ class Stack:
 
     def __init__(self, data: Path, web_port: int | None) -> None:
         self.data, self.log = data, data / "log"
-        self.web_port = (
-            free_port(web_port) if web_port else preflight.first_free(WEB_PORTS)
-        )
+        self.web_port = free_port(web_port) if web_port else None
         self.dicom_port = free_port()
         self.env = os.environ | {
             "OSTEON_DATA": str(data),
@@ -88,6 +86,8 @@ class Stack:
             worker = training if queue in ("training", "search") else celery
             self._start(queue, [*worker, "-Q", queue, "-n", f"{queue}@%h"])
         self._start("watch", [PYTHON, "manage.py", "watch"])
+        # Chosen as late as can be: another Osteon may start here meanwhile.
+        self.web_port = self.web_port or preflight.first_free(WEB_PORTS)
         web = [PYTHON, "-m", "gunicorn", "clinic.wsgi", "--threads", "8"]
         web += ["--bind", f"127.0.0.1:{self.web_port}", "--timeout", "60"]
         self._start("web", web)

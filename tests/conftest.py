@@ -8,8 +8,13 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import processes
 import pytest
+
+# A machine that stalls for a moment is no fault of what is tested.
+hypothesis.settings.register_profile("unhurried")
+hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_DATA = Path(os.environ.get("SAMPLE_DATA", ROOT.parent / "shared" / "data"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import pytest
 import stack
-from processes import listens, program
+from processes import free_port, listens, program
 from stack import _logins
 
 from inference import phantom
@@ -28,6 +28,11 @@ OWN = {"OSTEON_PACS": "embedded", "OSTEON_BROKER": "filesystem"}
 
 def environment(folder, servers):
     return os.environ | servers | {"OSTEON_DATA": str(folder), "PYTHONUNBUFFERED": "1"}
+
+
+def once():
+    """On a web port of its own: tests of another checkout may run beside these."""
+    return [*STACK, "--once", "--port", str(free_port())]
 
 
 def processes_of(folder) -> dict[int, str]:
@@ -66,7 +71,7 @@ def test_every_sample_study_is_accounted_for(servers, tmp_path, folder_of_studie
         assert os.environ.get("REQUIRE_SERVERS") != "1"
         pytest.skip("Orthanc and Redis are not both installed")
     done = subprocess.run(
-        [*STACK, "--once", "--phantoms", "3", "--studies", str(folder_of_studies)],
+        [*once(), "--phantoms", "3", "--studies", str(folder_of_studies)],
         env=environment(tmp_path / "data", servers),
         capture_output=True,
         text=True,
@@ -89,7 +94,7 @@ def test_every_sample_study_is_accounted_for(servers, tmp_path, folder_of_studie
 @pytest.mark.timeout(180)
 def test_samples_are_sent_under_a_title_that_is_accepted(tmp_path):
     done = subprocess.run(
-        [*STACK, "--once", "--phantoms", "1"],
+        [*once(), "--phantoms", "1"],
         env=environment(tmp_path, OWN) | {"DICOM_ACCEPTED_AETS": "SCANNER,OTHER"},
         capture_output=True,
         text=True,
@@ -118,7 +123,7 @@ def test_an_ordinary_user_may_run_it():
         if subprocess.run(seen, user="nobody").returncode:
             pytest.skip("this checkout may not be read by others")
         done = subprocess.run(
-            [*STACK, "--once", "--phantoms", "1"],
+            [*once(), "--phantoms", "1"],
             env=environment(home / "data", OWN) | {"HOME": str(home)},
             user="nobody",
             cwd=home,

@@ -23,6 +23,13 @@ def ready(page, panes=1):
         raise AssertionError(f"the panes say {said}") from error
 
 
+def painted(page):
+    """Once what was asked for last is on the screen: drawn in the frame after."""
+    page.wait_for_timeout(200)
+    frame = "done => requestAnimationFrame(() => requestAnimationFrame(done))"
+    page.evaluate(f"() => new Promise({frame})")
+
+
 def open_study(page, study, panes=1):
     here = urlsplit(page.url)
     page.goto(f"{here.scheme}://{here.netloc}/studies/{study.pk}/")

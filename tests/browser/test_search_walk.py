@@ -13,7 +13,7 @@ from tests.clinic.searched import draw
 from tests.faults.conftest import Installation
 
 LONG = 120_000  # ms: for what a worker has to train first
-TRIALS = 14  # more than a fast worker ends before a page that looks every 2 s shows one
+TRIALS = 24  # more than a fast worker ends before a page that looks every 2 s shows one
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.screen import open_study, pixels, ready
+from tests.browser.screen import open_study, painted, pixels, ready
 
 
 @pytest.fixture
@@ -30,16 +30,16 @@ def test_the_next_image_and_the_one_before_by_key_and_by_button(opened):
     page.keyboard.press("1")
     expect(pane).to_have_count(1)
     number(pane, "1/2")
-    page.wait_for_timeout(200)
+    painted(page)
     first, instance = pixels(pane), pane.get_attribute("data-instance")
     page.keyboard.press("ArrowRight")
     number(pane, "2/2")
-    page.wait_for_timeout(200)
+    painted(page)
     assert (pixels(pane) != first)[40:-40].mean() > 0.1
     assert pane.get_attribute("data-instance") != instance
     page.keyboard.press("ArrowLeft")
     number(pane, "1/2")
-    page.wait_for_timeout(200)
+    painted(page)
     assert (pixels(pane) == first).all()
     for button, words in (("Previous", "2/2"), ("Next", "1/2"), ("Next", "2/2")):
         page.get_by_role("button", name=f"{button} image").click()
@@ -81,7 +81,7 @@ def test_the_slider_fades_the_explanation(opened):
         page.mouse.click(box["x"] + 1 + share * (box["width"] - 2), box["y"] + 8)
         for n in range(2):
             expect(maps.nth(n)).to_have_css("opacity", opacity)
-        page.wait_for_timeout(200)
+        painted(page)
         picture = pixels(page.locator(".screen").first).astype(int)
         reds[share] = (picture[..., 0] - picture[..., 1]).max()
     assert reds[1] > 3 * reds[0]
@@ -95,7 +95,7 @@ def test_the_slider_fades_the_explanation(opened):
 
 def window(page):
     """Width and level that the first pane tells, and how bright it is."""
-    page.wait_for_timeout(200)
+    painted(page)
     told = page.locator(".pane-figures").first.inner_text()
     width, level = re.search(r"W (\d+) L (-?\d+)", told).groups()
     screen = pixels(page.locator(".screen").first)[40:-40]

@@ -4,11 +4,12 @@ import re
 
 from playwright.sync_api import expect
 
-from clinic.models import Review
-from clinic.review import submit
+from clinic.models import AuditEvent, Review
+from clinic.review import SHOWN, submit
 from tests.browser.scenes import images_of
-from tests.browser.screen import open_study, ready
+from tests.browser.screen import open_study, painted, ready
 from tests.clinic.factories import make_user
+from tests.clinic.waiting import until
 
 
 def test_a_study_is_judged_by_keyboard_alone_and_the_next_one_opens(
@@ -56,7 +57,7 @@ def test_a_box_drawn_with_the_mouse_is_kept_in_frame_pixels(
     open_study(page, study, panes=2)
     page.keyboard.press("1")
     ready(page, 1)
-    page.wait_for_timeout(200)
+    painted(page)
     page.keyboard.press("b")
     pane = page.locator(".screen").bounding_box()
     # The frame, 400 x 512, fills the height of the pane and is centred in it.
@@ -147,7 +148,7 @@ def test_images_that_come_late_are_announced_and_nothing_typed_is_lost(
     page.keyboard.type("Before the late image")
     scene.push(late)
     banner = page.locator("#newer")
-    expect(banner).to_contain_text("1 image came after you opened this", timeout=2000)
+    expect(banner).to_contain_text("1 image came after you opened this", timeout=10_000)
     shot("revision")
     banner.get_by_role("button").click()
     expect(page.locator(".images li")).to_have_count(3)
@@ -214,7 +215,7 @@ def test_an_overlay_seen_before_the_page_was_opened_anew_was_seen(
     sign_in()
     open_study(page, study, panes=2)
     page.keyboard.press("l")
-    page.wait_for_timeout(600)
+    until(AuditEvent.objects.filter(action=SHOWN).exists)
     open_study(page, study, panes=2)
     page.keyboard.press("f")
     page.keyboard.press("Enter")

@@ -22,8 +22,10 @@ from pydicom.uid import (
 from clinic.models import Instance, Prediction
 from inference import grayscale
 from tests.browser.scenes import landmark_dx, landmark_png
-from tests.browser.screen import open_study, pixels, ready
+from tests.browser.screen import open_study, painted, pixels, ready
 from tests.clinic.factories import SR, add_instance
+
+SOON = 10_000  # ms: a page looks every second
 
 
 def centres(picture, is_marked):
@@ -97,11 +99,11 @@ def landmarks_seen(page, keys):
     ready(page)
     for key in keys:
         page.keyboard.press(key)
-    page.wait_for_timeout(200)
+    painted(page)
     pane = page.locator(".pane").first
     image = centres(pixels(pane), white)
     page.keyboard.press("l")
-    page.wait_for_timeout(200)
+    painted(page)
     overlay = centres(pixels(pane), green)
     page.keyboard.press("o")
     return image, overlay
@@ -187,12 +189,12 @@ def test_bone_is_bright_however_it_was_written(page, sign_in, scene, written):
     study = scene.push(written(landmark_dx()))
     sign_in()
     open_study(page, study)
-    page.wait_for_timeout(200)
+    painted(page)
     picture = pixels(page.locator(".pane"))
     assert len(centres(picture, white)) == 3
     assert np.median(picture) < 60
     page.keyboard.press("i")
-    page.wait_for_timeout(200)
+    painted(page)
     assert np.median(pixels(page.locator(".screen"))[:, 300:700]) > 150
 
 
@@ -328,7 +330,7 @@ def test_tables_draw_the_greys_that_the_model_is_given(page, sign_in, scene, tag
     sign_in()
     open_study(page, study)
     for _ in range(2):
-        page.wait_for_timeout(200)
+        painted(page)
         assert np.abs(np.array(drawn(page)) - wanted).max() <= 2, (drawn(page), wanted)
         page.keyboard.press("r")  # once more, from cornerstone's cache
         ready(page)
@@ -345,7 +347,7 @@ def test_people_see_first_the_greys_that_the_model_is_given(page, sign_in, scene
         ds.SOPInstanceUID = f"1.2.3.5.{number}.1.1"
         ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
         open_study(page, scene.push(ds))
-        page.wait_for_timeout(200)
+        painted(page)
         wanted, seen = given(ds), np.array(drawn(page))
         if np.abs(seen - wanted).max() > 2:
             wrong[name] = f"{seen.tolist()} is not {wanted.tolist()}"
@@ -371,7 +373,7 @@ def test_the_wheel_zooms_and_a_shift_drag_pans(page, sign_in, scene):
     study = scene.push(landmark_dx())
     sign_in()
     open_study(page, study)
-    page.wait_for_timeout(200)
+    painted(page)
     before = centres(pixels(page.locator(".pane")), white)
     page.mouse.move(500, 400)
     page.keyboard.down("Shift")
@@ -379,7 +381,7 @@ def test_the_wheel_zooms_and_a_shift_drag_pans(page, sign_in, scene):
     page.mouse.move(540, 430, steps=5)
     page.mouse.up()
     page.keyboard.up("Shift")
-    page.wait_for_timeout(200)
+    painted(page)
     after = centres(pixels(page.locator(".pane")), white)
     assert np.abs(after[0] - before[0] - [40, 30]).max() < 2
     zoom = page.locator(".pane-figures").inner_text()
@@ -434,8 +436,8 @@ def test_the_explanation_appears_when_it_has_been_computed(page, sign_in, scene)
     expect(page.locator("#reading")).to_contain_text("explanation is being computed")
     expect(page.locator(".pane-figures").first).to_contain_text("no LRP map")
     scene.explain(prediction)
-    expect(page.locator("img.overlay:visible")).to_have_count(2, timeout=2000)
-    expect(page.locator("#reading")).not_to_contain_text("being computed", timeout=2000)
+    expect(page.locator("img.overlay:visible")).to_have_count(2, timeout=SOON)
+    expect(page.locator("#reading")).not_to_contain_text("being computed", timeout=SOON)
 
 
 def test_a_study_opened_before_it_is_read_shows_the_reading_by_itself(
@@ -447,5 +449,5 @@ def test_a_study_opened_before_it_is_read_shows_the_reading_by_itself(
     expect(page.locator("#reading")).to_contain_text("Not read yet")
     expect(page.locator("#verdict-form")).to_have_count(0)
     scene.read(study, 0.87)
-    expect(page.locator("#reading h2").first).to_contain_text("87 %", timeout=2000)
+    expect(page.locator("#reading h2").first).to_contain_text("87 %", timeout=SOON)
     expect(page.locator("#verdict-form")).to_have_count(1)

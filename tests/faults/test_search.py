@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 
 import processes
 import pytest
@@ -170,6 +171,7 @@ def caught(installation, worker):
     while True:
         installation.until(lambda: installation.rows(asked), 200, "a trial of its own")
         worker.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)  # what it has sent to the database before may still arrive
         if found := installation.rows(asked):
             return found[0][0]
         worker.send_signal(signal.SIGCONT)

@@ -75,7 +75,7 @@ def drawn(count, seed=0, skill=1.0, images=2, proposals=8):
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(STUDIES)
 def test_the_area_is_that_of_the_definition(studies):
     expected, area = brute(studies), froc(studies, draws=1).area
@@ -85,7 +85,7 @@ def test_the_area_is_that_of_the_definition(studies):
         assert area.value == pytest.approx(float(expected), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(STUDIES, st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_a_weight_is_a_study_that_comes_so_often(studies, counts):
     counts = counts[: len(studies)]

@@ -101,7 +101,7 @@ def children(pid):
 
 def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(tmp_path):
     """SIGKILL, so that nothing can be tidied up."""
-    count = 50
+    count = 120
     source = fill(tmp_path / "in", count)
     environment = os.environ | {"OSTEON_DATA": str(tmp_path / "var")}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.data import (
@@ -34,7 +34,6 @@ EXAMPLES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(EXAMPLES, st.floats(0, 1), st.text(max_size=5))
 def test_no_patient_and_no_duplicate_is_on_both_sides(found, share, purpose):
     rest, held = split(found, share, purpose)
@@ -42,7 +41,6 @@ def test_no_patient_and_no_duplicate_is_on_both_sides(found, share, purpose):
     assert not {e.group for e in rest} & {e.group for e in held} - {""}
 
 
-@settings(deadline=None)
 @given(EXAMPLES, st.floats(0, 1))
 def test_only_duplicates_of_the_held_get_lost(found, share):
     rest, held = split(found, share, "test")
@@ -50,7 +48,6 @@ def test_only_duplicates_of_the_held_get_lost(found, share):
     assert {e.group for e in lost} <= {e.group for e in held} - {""}
 
 
-@settings(deadline=None)
 @given(EXAMPLES, EXAMPLES)
 def test_a_patient_stays_where_they_are_as_the_archive_grows(found, more):
     _, held = split(found, 0.3, "test")
@@ -73,7 +70,6 @@ def test_another_purpose_holds_others():
     assert len(set(first) & set(second)) == pytest.approx(1000, rel=0.15)
 
 
-@settings(deadline=None)
 @given(EXAMPLES)
 def test_duplicates_whose_labels_disagree_are_dropped_altogether(found):
     kept = without_contradictions(found)
@@ -84,7 +80,6 @@ def test_duplicates_whose_labels_disagree_are_dropped_altogether(found):
     assert [e for e in kept if not e.group] == [e for e in found if not e.group]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
 def test_an_epoch_is_twice_the_smaller_class_each_at_most_once(broken, sound, seed):
     labels = np.array([1] * broken + [0] * sound)

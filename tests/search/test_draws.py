@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -19,7 +19,6 @@ def area(labels, scores, weights):
     return roc_auc_score(labels, scores, sample_weight=weights)
 
 
-@settings(deadline=None)
 @given(CASES)
 def test_aurocs_are_scikit_learns_whatever_ties_and_weights(cases):
     labels, scores, weights = (np.array(column, float) for column in zip(*cases))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.evaluate import (
@@ -28,7 +28,6 @@ def scored(count=200, groups=10, seed=0):
     return labels, scores, np.array([str(i % groups) for i in range(count)])
 
 
-@settings(deadline=None)
 @given(CASES)
 def test_auroc_is_the_share_of_pairs_in_the_right_order_ties_halved(cases):
     labels, scores = (np.array(column, float) for column in zip(*cases))
@@ -113,7 +112,6 @@ def test_a_report_is_json_and_the_same_every_time():
     assert json.loads(json.dumps(asdict(first)))["auroc"]["value"] == first.auroc.value
 
 
-@settings(deadline=None)
 @given(CASES, st.floats(0.05, 1))
 def test_the_operating_point_is_the_highest_that_is_sensitive_enough(cases, wanted):
     labels, scores = (np.array(column, float) for column in zip(*cases))
@@ -128,7 +126,6 @@ def test_the_operating_point_is_the_highest_that_is_sensitive_enough(cases, want
     assert (broken > found.min()).mean() < wanted
 
 
-@settings(deadline=None)
 @given(CASES, st.floats(0.05, 1))
 def test_the_specific_point_is_the_lowest_that_spares_enough_of_the_sound(cases, share):
     labels, scores = (np.array(column, float) for column in zip(*cases))

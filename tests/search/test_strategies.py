@@ -56,7 +56,7 @@ def test_every_candidate_comes_once_until_none_is_left(name):
 
 @pytest.mark.parametrize("objectives", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(steps=STEPS)
 def test_a_log_in_a_row_goes_on_as_if_nothing_had_happened(name, objectives, steps):
     """Saved and taken up by another process after every single step."""

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.data import examples, split
@@ -85,7 +85,6 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ROWS, st.randoms())
 def test_neither_order_nor_fractures_matter(rows, random):
     labelled = [dict(r, fractured=random.choice("01")) for r in rows]

@@ -89,7 +89,7 @@ def test_no_more_associations_than_allowed(door, associate):
 
 
 def test_a_peer_that_falls_silent_is_shown_out(door, associate):
-    port = door(max_associations=1, timeout=0.3)
+    port = door(max_associations=1, timeout=1.5)
     ended = []
     silent = associate(port, handlers=[(evt.EVT_ABORTED, ended.append)])
     silent.join(20)

@@ -41,8 +41,11 @@ class Served:
         self.process = processes.start(
             COMMAND, self.log, self.environment | own, cwd=ROOT
         )
-        listening = lambda: processes.listens(self.port)  # noqa: E731
-        processes.wait_for(listening, self.process, "PACS", self.log, seconds=90)
+        processes.wait_for(self.listens, self.process, "PACS", self.log, seconds=90)
+
+    def listens(self):
+        """Its port is open a moment before it says so."""
+        return "listens" in self.log.read_text() and processes.listens(self.port)
 
     def send(self, *datasets, calling="OSTEON-PUSH"):
         with sending(Peer("127.0.0.1", self.port, "OSTEON", calling)) as sender:
