@@ -91,7 +91,7 @@ def _reason(
 ) -> Iterator[str]:
     """By code: words are written anew with every version. What came without pixels
     after the reading has a row, but had no say in its reason."""
-    pairs = zip(images, found.images)
+    pairs = zip(images, found.images, strict=True)
     had_a_say = [now for then, now in pairs if then.digest]
     code = verdict(had_a_say or found.images)[1]
     if code != prediction.code:
