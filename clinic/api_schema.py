@@ -13,19 +13,23 @@ from clinic.serializers import (
 
 
 class ImageAnswer(ImageSerializer):
-    """marking: confident, suspicious or none. overlays: by method."""
+    """marking: confident, suspicious or none. score: in words, or none.
+
+    overlays: by method.
+    """
 
     state = serializers.CharField()
     code = serializers.CharField(allow_blank=True)
     marking = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
     probability = serializers.FloatField(allow_null=True)
+    score = serializers.CharField(allow_blank=True)
     voted = serializers.BooleanField()
     overlays = serializers.DictField(child=OverlaySerializer())
 
     class Meta(ImageSerializer.Meta):
         fields = (*ImageSerializer.Meta.fields, "state", "code", "marking", "reason")
-        fields += ("probability", "voted", "overlays")
+        fields += ("probability", "score", "voted", "overlays")
 
 
 class StudyAnswer(StudySerializer):

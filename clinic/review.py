@@ -103,6 +103,20 @@ def disagree(reviews: Iterable[Review]) -> bool:
     return {Review.Verdict.FRACTURE, Review.Verdict.NO_FRACTURE} <= said
 
 
+def may_settle(study: Study, who: AbstractBaseUser) -> bool:
+    """Whether `study` is disputed, and a verdict of `who` may decide."""
+    if not study.disputed:
+        return False
+    given = Review.objects.filter(prediction__study=study).order_by("pk")
+    return _may_decide(given, who)
+
+
+def _may_decide(before: Iterable[Review], who: AbstractBaseUser) -> bool:
+    definite = [r for r in standing(before) if r.verdict != Review.Verdict.UNSURE]
+    party = who.pk in {review.radiologist_id for review in definite}
+    return not party or who.groups.filter(name=ADMINISTRATOR).exists()
+
+
 def _has_seen(
     study: Study, before: Sequence[Review], radiologist: AbstractBaseUser
 ) -> bool:
@@ -125,9 +139,7 @@ def _refuse_a_party(
     if verdict == Review.Verdict.UNSURE:
         words = "An adjudication decides: choose fracture or no fracture."
         raise ValidationError({"adjudicates": words})
-    definite = [r for r in standing(before) if r.verdict != Review.Verdict.UNSURE]
-    party = by.pk in {review.radiologist_id for review in definite}
-    if party and not by.groups.filter(name=ADMINISTRATOR).exists():
+    if not _may_decide(before, by):
         words = "You are one of those who disagree: a third person has to settle it."
         raise ValidationError({"adjudicates": words})
 

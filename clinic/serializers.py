@@ -14,6 +14,8 @@ from clinic.models import (
     Study,
 )
 from clinic.models.predictions import NOT_AN_IMAGE
+from clinic.review import standing
+from clinic.templatetags.osteon import percent
 
 AGGREGATIONS = {
     "alo": "at least one image: the highest decides",
@@ -64,12 +66,16 @@ class ReviewSerializer(serializers.ModelSerializer):
     by = serializers.SerializerMethodField()
     words = serializers.CharField(source="get_verdict_display")
     created = serializers.DateTimeField(format=MOMENT)
-    revision = serializers.IntegerField(source="prediction.revision")
+    stands = serializers.SerializerMethodField()
 
     class Meta:
         model = Review
         fields = ("pk", "verdict", "words", "by", "created", "comment", "boxes")
-        fields += ("revision", "overlay_shown", "adjudicates")
+        fields += ("revision", "overlay_shown", "adjudicates", "stands")
+
+    def get_stands(self, review: Review) -> bool:
+        """Whether no later verdict takes its place."""
+        return review in self.context["standing"]
 
     def get_by(self, review: Review) -> str:
         return review.radiologist.get_full_name() or review.radiologist.username
@@ -121,6 +127,7 @@ def _said(reading: ImageReading) -> dict:
         "marking": marking(reading),
         "reason": reading.reason,
         "probability": reading.probability,
+        "score": "" if reading.probability is None else percent(reading.probability),
         "voted": reading.voted,
         "overlays": overlays,
     }
@@ -134,6 +141,7 @@ def _not_said(instance: Instance) -> dict:
         "marking": "",
         "reason": "" if is_image else instance.kind,
         "probability": None,
+        "score": "",
         "voted": False,
         "overlays": {},
     }
@@ -154,12 +162,13 @@ class StudySerializer(serializers.ModelSerializer):
         current = next((p for p in predictions if p.superseded_at is None), None)
         earlier = [p for p in predictions if p.superseded_at is not None]
         reviews = Review.objects.filter(prediction__study=study).order_by("-pk")
-        reviews = reviews.select_related("radiologist", "prediction")
+        reviews = list(reviews.select_related("radiologist", "prediction"))
+        context = {"standing": standing(reversed(reviews))}
         return super().to_representation(study) | {
             "prediction": current and PredictionSerializer(current).data,
             "earlier": PredictionSerializer(earlier, many=True).data,
             "images": _images(study, current),
-            "reviews": ReviewSerializer(reviews, many=True).data,
+            "reviews": ReviewSerializer(reviews, many=True, context=context).data,
         }
 
 

@@ -56,7 +56,7 @@ def ledger_line(request: HttpRequest) -> HttpResponse:
 def study(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Study, pk=pk)
     audit.record("study.opened", shown, actor=request.user, revision=shown.revision)
-    return render(request, "study.html", _about(shown))
+    return render(request, "study.html", _about(shown, request))
 
 
 @roles(RADIOLOGIST, ADMINISTRATOR)
@@ -64,14 +64,14 @@ def study(request: HttpRequest, pk: int) -> HttpResponse:
 def reading(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the study page that says what the model and people said."""
     shown = get_object_or_404(Study, pk=pk)
-    return render(request, "_reading.html", _about(shown))
+    return render(request, "_reading.html", _about(shown, request))
 
 
 @roles(RADIOLOGIST)
 @require_safe
 def verdict_form(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Study, pk=pk)
-    return render(request, "_verdict.html", _about(shown))
+    return render(request, "_verdict.html", _about(shown, request))
 
 
 @roles(RADIOLOGIST)
@@ -84,7 +84,7 @@ def verdict(request: HttpRequest, pk: int) -> HttpResponse:
         _submit(judged, sent, request)
     except ValidationError as error:
         typed = {"sent": request.POST, "refusals": error.messages}
-        answer = _about(judged) | typed
+        answer = _about(judged, request) | typed
         return render(request, "_verdict.html", answer, status=REFUSED)
     chosen = sent.validated_data["verdict"].replace("_", " ")
     messages.success(request, f"Verdict “{chosen}” recorded.")
@@ -128,8 +128,10 @@ def _go(request: HttpRequest, name: str, *arguments: int) -> HttpResponse:
     return answer
 
 
-def _about(study: Study) -> dict:
-    return {"record": study, "study": StudySerializer(study).data}
+def _about(study: Study, request: HttpRequest) -> dict:
+    may_settle = review.may_settle(study, request.user)
+    shape = StudySerializer(study).data
+    return {"record": study, "study": shape, "may_settle": may_settle}
 
 
 # --- The system ----------------------------------------------------------------

@@ -65,6 +65,18 @@ def percent(probability: float | None) -> str:
     return f"{probability * 100:.0f} %"
 
 
+@register.simple_tag
+def told_apart(*probabilities: float | None) -> list[str]:
+    """Each as `percent`, or with as many decimals as show which of them are equal."""
+    known = {p for p in probabilities if p is not None}
+    told = [percent(p) for p in probabilities]
+    for digits in range(1, 4):
+        if len({told[probabilities.index(p)] for p in known}) == len(known):
+            break
+        told = ["–" if p is None else f"{p:.{digits}%}" for p in probabilities]
+    return [text.replace("%", " %").replace("  ", " ") for text in told]
+
+
 @register.filter
 def hundredths(probability: float) -> str:
     """[0, 1] as a length on a gauge of 100, with a point in every language."""

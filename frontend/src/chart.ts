@@ -18,6 +18,11 @@ const QUIET = "#a3b3bf";
 const GRID = "#2f3b45";
 const HEIGHT = 260;
 const DAY = 86400;
+const DAYS = [1, 2, 7, 14, 28, 91, 182].map((days) => days * DAY);
+const NOTHING = "Nothing to draw yet.";
+const isoDay = uPlot.fmtDate("{YYYY}-{MM}-{DD}");
+/** Days are those of the table, wherever the browser is (clinic.charts.noon). */
+const inUtc = (seconds: number): Date => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 function axis(label?: string): uPlot.Axis {
@@ -27,7 +32,8 @@ function axis(label?: string): uPlot.Axis {
 
 function series(label: string, at: number, drawn: Drawn): uPlot.Series {
   const stroke = COLOURS[at % COLOURS.length]!;
-  const line = { label, stroke, width: 2, spanGaps: true };
+  const dash = at < COLOURS.length ? [] : [8, 5]; // the colours come a second time
+  const line = { label, stroke, dash, width: 2, spanGaps: true };
   if (!drawn.scatter) return line;
   if (drawn.through.includes(label)) return { ...line, points: { show: false } };
   const points = { show: true, size: 7, fill: stroke };
@@ -43,16 +49,23 @@ function across(drawn: Drawn): uPlot.Scale {
   return { time: drawn.time, range };
 }
 
-/** Epochs and trials are counted in whole ones. */
+/** Epochs and trials are counted in whole ones, time in whole days. */
 function steps(drawn: Drawn): Partial<uPlot.Axis> {
-  const counted = !drawn.time && drawn.data[0]!.every((x) => Number.isInteger(x));
+  const values: uPlot.Axis.DynamicValues = (_, at) => at.map((x) => isoDay(inUtc(x)));
+  if (drawn.time) return { incrs: DAYS, space: 90, values };
+  const counted = drawn.data[0]!.every((x) => Number.isInteger(x));
   return counted ? { incrs: WHOLE } : {};
 }
 
 function draw(figure: HTMLElement): void {
   const area = figure.querySelector<HTMLElement>(".chart-area")!;
   const drawn = JSON.parse(figure.querySelector("script")!.textContent!) as Drawn;
+  if (!drawn.data[0]!.length) {
+    area.textContent = NOTHING;
+    return;
+  }
   const options: uPlot.Options = {
+    tzDate: inUtc,
     width: area.clientWidth,
     height: HEIGHT,
     scales: { x: across(drawn) },

@@ -6,11 +6,15 @@ import "idiomorph/htmx";
 import "./style.css";
 import "./study.css";
 import { lost, found } from "./connection";
+import { forgetDraftsAtSignOut } from "./draft";
 import { offerHelp } from "./help";
 import { startWorklist } from "./worklist";
 
 htmx.config.allowEval = false;
 htmx.config.includeIndicatorStyles = false;
+// Pages hold patients' names: none is kept in the browser, "back" asks for it anew.
+htmx.config.historyCacheSize = 0;
+htmx.config.refreshOnHistoryMiss = true;
 htmx.config.responseHandling = [
   { code: "204", swap: false },
   { code: "[23]..", swap: true },
@@ -29,6 +33,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+forgetDraftsAtSignOut();
 const study = document.querySelector<HTMLElement>("[data-study]");
 const worklist = document.querySelector<HTMLElement>("[data-worklist]");
 if (study) {

@@ -115,7 +115,7 @@ export class Pane {
     const { image } = this;
     if (!image) return;
     const parts = [`${this.index + 1}/${of}`, image.label];
-    if (image.probability !== null) parts.push(`${Math.round(image.probability * 100)} %`);
+    if (image.score) parts.push(image.score);
     if (image.voted && of > 1) parts.push("decided the score");
     this.title.textContent = parts.join(" · ");
   }

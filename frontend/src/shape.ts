@@ -19,7 +19,7 @@ export interface StudyImage {
   code: string;
   marking: "" | "suspicious" | "confident";
   reason: string;
-  probability: number | null;
+  score: string;
   voted: boolean;
   overlays: Record<string, Overlay>;
 }
@@ -28,6 +28,7 @@ export interface Study {
   pk: number;
   revision: number;
   state: string;
+  disputed: boolean;
   prediction: { pk: number; model: string; explanation: string } | null;
   images: StudyImage[];
   reviews: { pk: number; verdict: string; boxes: Box[] }[];

@@ -4,6 +4,7 @@ import htmx from "htmx.org";
 
 import { type Box, Boxes } from "./boxes";
 import { found, lost } from "./connection";
+import { DraftStore } from "./draft";
 import { offerHelp } from "./help";
 import { type Actions, bindButtons, listen, type Shortcut } from "./keys";
 import type { Study } from "./shape";
@@ -13,17 +14,13 @@ import { type Tool, Viewer } from "./viewer";
 const EVERY = 1000; // milliseconds between two looks at the study
 const ACROSS = 4; // frame pixels that an arrow moves a box, at full zoom
 
-interface Draft {
-  verdict: string;
-  comment: string;
-  boxes: Box[];
-}
-
 class StudyPage {
   private opened: Study;
   private text: string;
   private etag = "";
   private looking = false;
+  private recorded = false;
+  private readonly drafts: DraftStore;
   private readonly boxes = new Boxes();
   private readonly viewer: Viewer;
 
@@ -31,6 +28,7 @@ class StudyPage {
     const data = document.getElementById("study-data")?.textContent ?? "";
     this.opened = JSON.parse(data) as Study;
     this.text = JSON.stringify(this.opened);
+    this.drafts = new DraftStore(page.dataset.user ?? "", this.opened.pk);
     const host = page.querySelector<HTMLElement>("#panes") as HTMLElement;
     this.viewer = new Viewer(host, this.boxes, () => this.showState());
     this.boxes.subscribe(() => this.fillForm());
@@ -47,7 +45,10 @@ class StudyPage {
     });
     this.page.addEventListener("htmx:configRequest", () => this.fillForm());
     this.page.addEventListener("htmx:afterSwap", () => this.fillForm());
-    this.page.querySelector("#newer button")?.addEventListener("click", () => this.reopen());
+    this.page.addEventListener("htmx:beforeOnLoad", (event) => this.noteRecorded(event));
+    window.addEventListener("pagehide", () => this.keepDraft());
+    const reload = this.page.querySelector("#newer button");
+    reload?.addEventListener("click", () => location.reload());
     setInterval(() => void this.look(), EVERY);
     await this.viewer.update(this.opened.images, this.settledBoxes());
     this.restoreDraft();
@@ -212,13 +213,15 @@ class StudyPage {
     await this.viewer.update(now.images, this.settledBoxes());
     await this.fetchPart("reading", "#reading");
     if (!before.prediction && now.prediction) await this.fetchPart("form", "#judging");
+    else if (before.disputed !== now.disputed) await this.fetchPart("form", "#adjudicate");
     this.showState();
   }
 
   private async fetchPart(name: string, target: string): Promise<void> {
     const element = this.page.querySelector(target);
     if (!element) return;
-    await htmx.ajax("get", `${this.page.dataset.url}${name}/`, { target, swap: "morph:outerHTML" });
+    const url = `${this.page.dataset.url}${name}/`;
+    await htmx.ajax("get", url, { target, select: target, swap: "morph:outerHTML" });
   }
 
   private announce(words: string): void {
@@ -229,29 +232,28 @@ class StudyPage {
     banner.hidden = false;
   }
 
-  // --- A verdict begun is not lost when the page is opened anew --------------------
+  // --- A verdict begun is not lost, however the page is left -----------------------
 
-  private get draftKey(): string {
-    return `draft-${this.opened.pk}`;
+  private noteRecorded(event: Event): void {
+    const { elt, xhr } = (event as CustomEvent<{ elt: Element; xhr: XMLHttpRequest }>).detail;
+    this.recorded ||= elt === this.form && Boolean(xhr.getResponseHeader("HX-Redirect"));
   }
 
-  private reopen(): void {
-    const data = this.form ? new FormData(this.form) : new FormData();
-    const draft: Draft = {
+  private keepDraft(): void {
+    if (this.recorded) return this.drafts.forget();
+    if (!this.form) return; // what was kept before may still be asked for
+    const data = new FormData(this.form);
+    this.drafts.keep({
       verdict: String(data.get("verdict") ?? ""),
       comment: String(data.get("comment") ?? ""),
       boxes: this.boxes.all,
-    };
-    sessionStorage.setItem(this.draftKey, JSON.stringify(draft));
-    location.reload();
+    });
   }
 
   private restoreDraft(): void {
-    const kept = sessionStorage.getItem(this.draftKey);
-    sessionStorage.removeItem(this.draftKey);
+    const draft = this.drafts.kept();
     const comment = document.querySelector<HTMLTextAreaElement>("#comment");
-    if (!kept || !comment) return;
-    const draft = JSON.parse(kept) as Draft;
+    if (!draft || !comment) return;
     comment.value = draft.comment;
     if (draft.verdict) this.choose(draft.verdict);
     this.boxes.restore(draft.boxes);

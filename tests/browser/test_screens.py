@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from playwright.sync_api import expect
 
 from clinic import registry
@@ -91,3 +92,27 @@ def test_the_administrators_pages_are_there_to_look_at(page, sign_in, scene, sho
     page.get_by_role("link", name="System").click()
     page.locator(".ok").wait_for()
     shot("system")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (683, 384), (390, 800)])
+def test_a_study_can_be_read_and_judged_in_any_window(
+    page, sign_in, scene, shot, width, height
+):
+    """Also magnified: 683 by 384 are 200 % of 1366 by 768 (WCAG 1.4.10)."""
+    study = scene.phantom(1, probability=0.9, PatientName="NGUYEN^THI LAN")
+    sign_in()
+    page.set_viewport_size({"width": width, "height": height})
+    open_study(page, study, panes=2)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    pane = page.locator(".pane").first.bounding_box()
+    assert pane["height"] >= 190 and pane["width"] >= 150
+    for name in ("Skip", "Record and open next"):
+        button = page.get_by_role("button", name=name)
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        button.click(trial=True)  # nothing lies over it
+    heading = page.locator("#finding")
+    heading.scroll_into_view_if_needed()
+    expect(heading).to_be_in_viewport(ratio=1)
+    shot(f"study-{width}")

@@ -157,6 +157,69 @@ def test_images_that_come_late_are_announced_and_nothing_typed_is_lost(
     expect(banner).to_be_hidden()
 
 
+def begun(page):
+    """A verdict that is not recorded yet."""
+    for key in ("b", " ", "f", "c"):
+        page.keyboard.press(key)
+    page.keyboard.type("Scaphoid?")
+    page.keyboard.press("Escape")
+    expect_begun(page)
+
+
+def expect_begun(page):
+    expect(page.locator("#comment")).to_have_value("Scaphoid?")
+    expect(page.locator("input[value=fracture]")).to_be_checked()
+    expect(page.locator("#box-note")).to_have_text("1 box drawn.")
+
+
+def expect_nothing_begun(page):
+    expect(page.locator("#comment")).to_have_value("")
+    expect(page.locator("input[value=fracture]")).not_to_be_checked()
+    expect(page.locator("#box-note")).to_have_text("No box drawn (B).")
+
+
+def test_what_was_begun_outlives_the_page_until_it_is_recorded(
+    page, server, sign_in, scene
+):
+    study, other = scene.phantom(1, probability=0.9), scene.phantom(2, probability=0.8)
+    sign_in()
+    open_study(page, study, panes=2)
+    begun(page)
+    page.reload()
+    ready(page, 2)
+    expect_begun(page)
+    page.keyboard.press("s")
+    page.wait_for_url(f"{server}/studies/{other.pk}/")
+    ready(page, 2)
+    expect_nothing_begun(page)
+    open_study(page, study, panes=2)
+    expect_begun(page)
+    page.get_by_role("button", name="Record and open next").click()
+    page.wait_for_url(f"{server}/studies/{other.pk}/")
+    assert Review.objects.get().comment == "Scaphoid?"
+    open_study(page, study, panes=2)
+    expect_nothing_begun(page)
+
+
+def test_what_was_begun_outlives_a_session_and_no_sign_out(
+    page, sign_in, scene, complaints
+):
+    study = scene.phantom(1, probability=0.9)
+    sign_in()
+    open_study(page, study, panes=2)
+    begun(page)
+    cookies = page.context.cookies()
+    page.context.clear_cookies(name="sessionid")
+    page.wait_for_url("**/login/**")
+    complaints.clear()  # the browser logs that the study is no longer told
+    page.context.add_cookies(cookies)
+    open_study(page, study, panes=2)
+    expect_begun(page)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login/**")
+    assert "Scaphoid" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
 def test_a_verdict_on_less_than_has_arrived_is_refused(
     page, sign_in, scene, complaints
 ):
@@ -205,6 +268,42 @@ def test_a_disagreement_is_found_in_the_worklist_and_settled_by_a_third(
     assert not study.disputed
     settled = Review.objects.latest("pk")
     assert (settled.radiologist, settled.adjudicates) == (user, True)
+
+
+def test_a_dispute_that_comes_and_goes_is_followed_by_an_open_page(
+    page, sign_in, scene
+):
+    study = scene.phantom(1, waited=30, probability=0.9)
+    readers = [make_user("radiologist", name=f"reader{n}") for n in range(3)]
+
+    def say(who, verdict, **more):
+        about = {"prediction": study.prediction, "radiologist": readers[who]}
+        submit(**about, verdict=verdict, **more)
+
+    sign_in()
+    open_study(page, study, panes=2)
+    page.locator("#comment").fill("Mine")
+    settle = page.get_by_label("Settle the disagreement")
+    history = page.locator(".history li")
+    say(0, "fracture")
+    say(1, "no_fracture")
+    expect(settle).to_be_visible(timeout=10_000)
+    expect(history).to_have_count(2)
+    expect(page.locator(".history .superseded")).to_have_count(0)  # both stand
+    say(2, "fracture", adjudicates=True)
+    expect(settle).to_have_count(0, timeout=10_000)
+    expect(page.locator(".history .superseded")).to_have_count(2)
+    expect(page.locator("#comment")).to_have_value("Mine")
+
+
+def test_who_disagrees_is_not_asked_to_settle_it(page, sign_in, scene):
+    study = scene.phantom(1, probability=0.9)
+    user = sign_in()
+    for who, verdict in ((user, "fracture"), (make_user("radiologist"), "no_fracture")):
+        submit(prediction=study.prediction, radiologist=who, verdict=verdict)
+    open_study(page, study, panes=2)
+    expect(page.get_by_text("Radiologists disagree on this study.")).to_be_visible()
+    expect(page.get_by_label("Settle the disagreement")).to_have_count(0)
 
 
 def test_an_overlay_seen_before_the_page_was_opened_anew_was_seen(

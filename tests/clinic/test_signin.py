@@ -1,5 +1,7 @@
 """Signing in, and how often one may guess."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from django.core.cache import cache
 
@@ -50,3 +52,26 @@ def test_where_to_go_next_stays_on_this_site(client, radiologist):
     form = {"username": radiologist.username, "password": "x"}
     away = client.post("/login/?next=https://evil.example/", form)
     assert away.url == "/"
+
+
+@pytest.mark.parametrize(
+    ("sent_from", "back_to"),
+    [
+        ("http://testserver/models/4/", "http://testserver/models/4/"),
+        ("http://evil.example/", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_form_sent_after_the_session_ended_leads_back_to_its_page(
+    client, sent_from, back_to
+):
+    answer = client.post("/models/4/shadow/", headers={"Referer": sent_from})
+    assert answer.status_code == 302
+    wanted = parse_qs(urlsplit(answer.url).query)["next"]
+    assert wanted == [back_to]
+    assert "nothing was done" in client.get(answer.url).content.decode()
+
+
+def test_a_page_asked_for_comes_after_signing_in(client):
+    answer = client.get("/models/4/")
+    assert parse_qs(urlsplit(answer.url).query)["next"] == ["/models/4/"]

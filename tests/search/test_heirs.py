@@ -106,7 +106,7 @@ def test_an_heir_begins_with_the_weights_and_learns_as_candidates_do(
     assert replace(heir, supernet=None, material=fresh.material) == fresh
     assert what == alike == [LARGEST, 2]
     assert (heir.seed, heir.batch, heir.proposed) == (1, 8, None)
-    assert replace(heir.recipe, mean=0, std=0) == Recipe(**RECIPE, mean=0, std=0)
+    assert replace(heir.recipe, mean=0, std=1) == Recipe(**RECIPE, mean=0, std=1)
 
 
 @pytest.mark.timeout(300)

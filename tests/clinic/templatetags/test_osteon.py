@@ -2,7 +2,7 @@
 
 import pytest
 
-from clinic.templatetags.osteon import figures, percent, person
+from clinic.templatetags.osteon import figures, percent, person, told_apart
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,20 @@ def test_a_person_is_written_as_people_do(name, written):
 )
 def test_what_is_not_certain_is_not_rounded_to_certain(probability, written):
     assert percent(probability) == written
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "written"),
+    [
+        ((0.3, 0.5, None), ["30 %", "50 %", "–"]),
+        ((0.316, 0.324, 0.9), ["31.6 %", "32.4 %", "90.0 %"]),
+        ((0.32, 0.32, 0.9), ["32 %", "32 %", "90 %"]),
+        ((0.3239, 0.324, 0.9), ["32.39 %", "32.40 %", "90.00 %"]),
+        ((0.996, 0.999), ["99.6 %", "99.9 %"]),
+    ],
+)
+def test_what_is_below_a_threshold_is_not_written_as_it(probabilities, written):
+    assert told_apart(*probabilities) == written
 
 
 def test_a_card_of_any_shape_becomes_figures():
