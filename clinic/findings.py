@@ -8,6 +8,8 @@ import os
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+from django.core.management.base import CommandError
+
 
 def json_file(name: str) -> Path:
     """An argument's type: a file that can be written."""
@@ -22,4 +24,15 @@ def json_file(name: str) -> Path:
 
 
 def write(path: Path, found: object) -> None:
-    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    """After it was shown: what a full disk refuses is not lost then. CommandError."""
+    text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise CommandError(f"{path} could not be written: {error.strerror}.") from error
+
+
+def refuse_overwriting(path: Path | None, *sources: Path | None) -> None:
+    """CommandError where `path` is one of the files that are read."""
+    if path and path.resolve() in {source.resolve() for source in sources if source}:
+        raise CommandError(f"{path} is read by this command: name another file.")

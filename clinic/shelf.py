@@ -76,7 +76,9 @@ def find_model(wanted: str) -> tuple[Path, str]:
     for folder in folders:
         if folder.name == wanted:
             return folder, artifact.digest(folder)
-    known = {digest: folder for folder in folders if (digest := _digest_of(folder))}
+    # Of copies the first is told, a shipped one: its folder has a name.
+    told = reversed(folders)
+    known = {digest: folder for folder in told if (digest := _digest_of(folder))}
     fitting = [item for item in known.items() if item[0].startswith(wanted)]
     if len(fitting) != 1:
         what = "Several models begin" if fitting else "No model is called or begins"

@@ -65,6 +65,8 @@ def plan(
     )
     goes_on = start is not None and start.suffix != ".npz"
     arch = artifact.load_spec(start).arch if goes_on else chosen.arch
+    if arch.family != chosen.arch.family:
+        raise ValueError(f"{start} is a {arch.family}: {network} cannot go on from it")
     return replace(chosen, stages=stages, arch=arch)
 
 
@@ -78,8 +80,8 @@ def _refuse_nonsense(
         raise ValueError(f"A learning rate is more than 0 and finite, not {rate}.")
     if not 0 <= changes.get("invert", 0) <= 1:
         raise ValueError("The share of inverted views lies between 0 and 1.")
-    if seed < 0 or changes.get("patience", 0) < 0:
-        raise ValueError("Seed and patience: 0 or more.")
+    if not 0 <= seed <= jobs.SEEDS or changes.get("patience", 0) < 0:
+        raise ValueError(f"Seed and patience: 0 or more, and seeds to {jobs.SEEDS}.")
 
 
 def train(

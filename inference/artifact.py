@@ -66,10 +66,12 @@ def save(
 
     Floating point weights are kept in half precision where they fit. familiar:
     needed by a spec that limits how unlike the training an image may be.
-    ValueError: weights or card hold a number that is not finite.
+    ValueError: weights or card hold a number that is not finite, or something else
+    stands in the place.
     """
     from inference import weights
 
+    refuse_place(folder)
     contents = {
         SPEC: _json(asdict(spec) | {"arch": spec.arch.to_json()}),
         WEIGHTS: weights.written(state, familiar),
@@ -85,6 +87,19 @@ def save(
             folder.rename(old)
         fresh.rename(folder)
     return _digest(contents)
+
+
+def refuse_place(folder: Path, *needed: Path | None) -> None:
+    """ValueError, before the work, where no artifact may be written to `folder`: only
+    an older one is ever replaced, and none that is `needed` to make the new one."""
+    if folder.resolve() in {path.resolve() for path in needed if path}:
+        raise ValueError(f"{folder} is what the model is made of: name another folder.")
+    if blocking := [p for p in folder.parents if p.exists() and not p.is_dir()]:
+        raise ValueError(f"{blocking[0]} is a file, not a folder.")
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - set(FILES):
+        raise ValueError(f"{folder} is no model, and is kept: name another folder.")
 
 
 def file_digest(path: Path) -> str:

@@ -41,15 +41,20 @@ def _full(name: str) -> str:
 
 def _read(path: Path) -> Mapping[str, Sequence[Box]]:
     try:
-        found = {_full(name): drawn for name, drawn in coco_boxes(path).items()}
-        for box in (box for drawn in found.values() for box in drawn):
-            x, y, width, height = map(float, box)
-            if not all(map(isfinite, (x, y, width, height))) or min(width, height) < 0:
-                raise ValueError(f"{box} is no box")
+        return {
+            _full(name): [_box(box) for box in drawn]
+            for name, drawn in coco_boxes(path).items()
+        }
     except BadTable:
         raise
     except NO_COCO as error:
         raise ValueError(
             f"{path.name} is no COCO file with boxes [x, y, width, height]: {error!r}"
         ) from error
-    return found
+
+
+def _box(told: Sequence[object]) -> Box:
+    x, y, width, height = box = tuple(map(float, told))
+    if not all(map(isfinite, (x, y, width, height))) or min(width, height) < 0:
+        raise ValueError(f"{told} is no box")
+    return box

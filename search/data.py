@@ -164,7 +164,11 @@ def coco_boxes(path: Path) -> dict[str, list[Box]]:
                 f"{path.name}: whose boxes those of {names[drawn]} are cannot be told: "
                 "several images are listed by its name or number."
             )
+    kinds = coco.get("categories", [])
+    fractures = {k["id"] for k in kinds if "fractur" in str(k["name"]).casefold()}
     boxes = defaultdict(list, {name: [] for name in names.values()})
     for annotation in coco["annotations"]:
+        if fractures and annotation.get("category_id") not in fractures:
+            continue  # metal, a cast, a letter: what else was marked
         boxes[names[annotation["image_id"]]].append(tuple(annotation["bbox"]))
     return boxes

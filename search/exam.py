@@ -74,12 +74,27 @@ def _listed(labels: Path) -> list[Question]:
         with labels.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             names = _columns(rows.fieldnames or [])
-            return [
+            found = [
                 _question(row, names, f"{labels.name}, line {rows.line_num}")
                 for row in rows
             ]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{labels.name} is no table in UTF-8: {error}.") from error
+    _refuse_shared(found)
+    return found
+
+
+def _refuse_shared(asked: Sequence[Question]) -> None:
+    """A number that two houses use is no study: one would hide the other's fracture."""
+    patients = defaultdict(set)
+    for question in asked:
+        patients[question.study].add(question.patient)
+    for study, named in patients.items():
+        if len(two := sorted(named - {study})) > 1:
+            raise ValueError(
+                f"the study {study[:40]!r} is of two patients, {two[0][:40]!r} and "
+                f"{two[1][:40]!r}: name it otherwise for one of them"
+            )
 
 
 def sit(
@@ -132,7 +147,8 @@ def pointing(
 
     detected: the same among the images that the model flags.
     """
-    marked = [a for a in answers if a.state == READ and a.question.boxes]
+    fractured = [a for a in answers if a.state == READ and a.question.label]
+    marked = [a for a in fractured if a.question.boxes]
     found, rows = Finder(images), []
     for answer in tqdm(marked, "explaining", unit="image"):
         overlays = reader.explain(found.source(answer.question.file))

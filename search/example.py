@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search import traits
+from search.deidentify import patient_id
 from search.table import BadTable, boxes_of
 from search.table import rows as numbered
 
@@ -57,7 +58,7 @@ def table(folder: Path) -> list[Example]:
 
 
 def _example(folder: Path, row: Mapping[str, str], where: str) -> Example:
-    if lacking := [name for name in NAMED if not row[name]]:
+    if lacking := [name for name in NAMED if not row[name].strip()]:
         raise BadTable(f"{where}: the row has no {lacking[0]}.")
     if row["label"] not in ("0", "1"):
         words = f"the label “{row['label'][:20]}” is neither 0 nor 1"
@@ -69,8 +70,8 @@ def _example(folder: Path, row: Mapping[str, str], where: str) -> Example:
     return Example(
         image=folder / row["image"],
         label=int(row["label"]),
-        study=row["study"],
-        patient=row["patient"],
+        study=row["study"].strip(),
+        patient=patient_id(row["patient"]),
         group=row.get("group", ""),
         part=row.get("part", ""),
         boxes=boxes,

@@ -37,6 +37,7 @@ def recalibrate(
     kept in `work`. Whatever the card says of validation and test is measured anew;
     whom the weights learnt from stays, and who chose the limits is added.
     """
+    artifact.refuse_place(out)
     spec, known = artifact.load_spec(folder), artifact.load_card(folder)
     network = artifact.load_network(folder).to(memory_format=channels_last)
     parts = Parts.of(data.examples(images))

@@ -99,6 +99,7 @@ def run(
     it was interrupted, one on other data, labels or weights begins its own. tell: see
     search.train.
     """
+    artifact.refuse_place(out, teacher, start)
     code = commit()
     parts = Parts.of(data.examples(images))
     refuse_lacking(parts, some=("test",), both=("training", "validation"))

@@ -24,7 +24,11 @@ def make(
     out: Path, work: Path, *, published: Path | None = None, **asked: object
 ) -> dict[str, object]:
     """A supernet in the file `out`: of the published weights if they are named, else
-    trained as `asked`."""
+    trained as `asked`. ValueError, before the work, where `out` is a folder."""
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder, not a file.")
+    if asked.get("wrists", 0) < 0:
+        raise ValueError("Phantoms: 0 or more.")
     return take(published, out) if published else train(out, work, **asked)
 
 

@@ -7,12 +7,16 @@ row holds for every image of that study.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
+from inference import spelling
+
+SENTENCE = 500  # characters
 KEYS = ("image", "study")
 # What a row may add to, or say better than, the header.
 SAID = ("label", "group", "part", "boxes", "age", "sex", "side", "view")
@@ -21,7 +25,11 @@ LABELS = ("0", "1", "")
 
 
 class BadTable(ValueError):
-    """A table that cannot be used, with the line and the reason in words."""
+    """A table that cannot be used, with the line and the reason in words; what it
+    quotes of the table is one printable line."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(spelling.line(words, SENTENCE))
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,13 @@ def read(path: Path) -> Table:
 
 
 def columns(path: Path) -> list[str]:
-    """The names in the first line of a CSV; BadTable where it is none."""
+    """The names in the first line of a CSV, in lower case and without blanks around
+    them. BadTable where it is none, or where two columns have one name."""
     with path.open(newline="", encoding="utf-8-sig") as file, _understood(path):
-        return next(csv.reader(file), [])
+        found = [name.strip().lower() for name in next(csv.reader(file), [])]
+    if doubled := [name for name, n in Counter(filter(None, found)).items() if n > 1]:
+        raise BadTable(f"{path.name} has the column {doubled[0]} twice.")
+    return found
 
 
 def rows(path: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -83,7 +95,8 @@ def rows(path: Path, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
     if lacking := [name for name in needed if name not in known]:
         raise BadTable(f"{path.name} has no column {lacking[0]}.")
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, known)
+        next(reader, None)  # the names
         while True:
             with _understood(path, reader):
                 row = next(reader, None)

@@ -22,6 +22,7 @@ def unite(
     All were trained on the folder `images`, look at the same views and differ in
     their seeds. ValueError, in words, where they do not.
     """
+    artifact.refuse_place(out, *members)
     specs = [artifact.load_spec(folder) for folder in members]
     cards = [artifact.load_card(folder) for folder in members]
     parts = Parts.of(data.examples(images))

@@ -103,6 +103,7 @@ def test_epochs_must_match_the_stages_of_the_plan(images, tmp_path, data_root):
         (("--invert", "5"), "between 0 and 1"),
         (("--invert", "nan"), "between 0 and 1"),
         (("--seed", "-1"), "0 or more"),
+        (("--seed", str(2**70)), "seeds to 2147483647"),
         (("--patience", "-2"), "0 or more"),
     ],
 )
@@ -162,6 +163,12 @@ class TestEveryShippedModel:
         assert not sides["test"] & (sides["training"] | sides["validation"])
         assert len(card["test_images"]) == card["test"]["cases"] > 100
         assert card["test"]["auroc"]["low"] < card["test"]["auroc"]["value"]
+
+
+def test_no_network_goes_on_from_one_of_another_kind(settings):
+    folder = settings.SHIPPED_MODELS / "squeezenet"
+    with pytest.raises(ValueError, match="rx-lite cannot go on from it"):
+        training.plan(network="rx-lite", start=folder)
 
 
 def test_what_goes_on_from_an_artifact_keeps_its_architecture(settings):

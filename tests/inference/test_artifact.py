@@ -119,7 +119,6 @@ def test_saving_gives_the_digest_and_the_same_one_again(tmp_path, network, folde
 
 
 def test_saving_again_replaces_the_whole_and_leaves_nothing_beside(folder, network):
-    (folder / "left_over.txt").write_text("from before")
     spec = replace(SPEC, threshold=0.9)
     digest = artifact.save(folder, spec, network.state_dict(), CARD)
     assert artifact.load_spec(folder, digest) == spec
@@ -257,3 +256,28 @@ def test_digests_and_cards_are_read_without_torch(folder):
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("place", ["diary", "diary/scan.dcm", "diary/scan.dcm/model"])
+def test_nothing_but_an_older_model_is_ever_replaced(tmp_path, network, place):
+    (tmp_path / "diary").mkdir()
+    (tmp_path / "diary" / "scan.dcm").write_text("precious")
+    with pytest.raises(ValueError, match=r"no model, and is kept|is a file"):
+        artifact.save(tmp_path / place, SPEC, network.state_dict(), CARD)
+    assert (tmp_path / "diary" / "scan.dcm").read_text() == "precious"
+
+
+def test_a_model_beside_which_somebody_kept_something_is_not_replaced(folder, network):
+    before = artifact.digest(folder)
+    (folder / "notes.txt").write_text("precious")
+    with pytest.raises(ValueError, match="is kept"):
+        artifact.save(folder, replace(SPEC, threshold=0.9), network.state_dict(), CARD)
+    assert artifact.digest(folder) == before and (folder / "notes.txt").exists()
+
+
+def test_what_a_model_is_made_of_is_not_replaced_by_it(folder, tmp_path):
+    with pytest.raises(ValueError, match="what the model is made of"):
+        artifact.refuse_place(folder / ".", None, folder)
+    artifact.refuse_place(folder, None, tmp_path / "other")
+    (tmp_path / "empty").mkdir()
+    artifact.refuse_place(tmp_path / "empty")

@@ -32,6 +32,29 @@ def listed(names):
     }
 
 
+def test_numbers_written_as_words_are_numbers(written):
+    said = listed({"x": ["1", "2.5", "3", "4"]})
+    assert coco.boxes(written(**said), ["x"]) == {"x": ((1.0, 2.5, 3.0, 4.0),)}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ((), (HERE, THERE)),
+        (("finding", "other"), (HERE, THERE)),
+        (("metal", "Fractured"), (THERE,)),
+    ],
+)
+def test_only_what_is_called_a_fracture_is_one_where_anything_is(written, kinds, found):
+    said = listed({"x": HERE})
+    said["annotations"] += [{"image_id": 0, "bbox": THERE}]
+    for number, annotation in enumerate(said["annotations"]):
+        annotation["category_id"] = number
+    if kinds:
+        said["categories"] = [{"id": i, "name": kind} for i, kind in enumerate(kinds)]
+    assert coco.boxes(written(**said), ["x"]) == {"x": found}
+
+
 @pytest.mark.parametrize(
     ("names", "asked", "found"),
     [

@@ -85,6 +85,15 @@ def test_one_fractured_image_makes_a_study_fractured_wherever_it_stands(reader, 
     assert exam.marks(given, reader)["study"]["alo"]["fractured"] == 1
 
 
+def test_one_number_of_two_patients_is_no_study(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("image,label,study,patient\na,1,1,P\nb,0,1,Q\n")
+    with pytest.raises(ValueError, match="study '1' is of two patients, 'P' and 'Q'"):
+        exam.questions(path)
+    path.write_text("image,label,study,patient\na,1,1,P\nb,0,1,\n")
+    assert [question.study for question in exam.questions(path)] == ["1", "1"]
+
+
 def test_studies_of_which_nothing_was_read_are_counted_by_what_they_hold(reader):
     given = [told("a", 0, None), told("a", 1, None), told("b", 0, None)]
     found = exam.marks([*given, told("c", 0, 0.2)], reader)

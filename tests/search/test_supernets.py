@@ -13,7 +13,7 @@ from search.parts import Parts
 from search.samples import Samples
 from search.shrinking import Phase, Plan
 from search.supernet_file import load
-from search.supernets import joined, train
+from search.supernets import joined, make, train
 from tests.search import sides
 from tests.search.test_run import changed, folder_of_phantoms, inverted
 
@@ -55,6 +55,15 @@ def test_views_are_as_large_as_asked(tmp_path):
 def test_what_cannot_be_trained_is_refused_in_words(asked, said, tmp_path):
     with pytest.raises(ValueError, match=said):
         train(tmp_path / "out", tmp_path, plan=PLAN, **asked)
+
+
+@pytest.mark.parametrize(
+    ("out", "asked", "said"),
+    [(".", {"wrists": 4}, "is a folder"), ("out", {"wrists": -5}, "0 or more")],
+)
+def test_what_cannot_be_made_is_refused_before_the_work(out, asked, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        make(tmp_path / out, tmp_path, **asked)
 
 
 @pytest.mark.parametrize("epochs", [(-1, 0), (-1, 2), (0, 0)])

@@ -25,6 +25,17 @@ def test_a_row_of_the_study_holds_for_its_images_and_the_image_knows_better(tmp_
     assert found.row(("", "x"), ("", "")) == {}
 
 
+def test_columns_are_known_however_they_are_written(tmp_path):
+    found = read(written(tmp_path, "Image , LABEL,Group\na,1,g\n"))
+    assert found.row(("a",), ()) == {"image": "a", "label": "1", "group": "g"}
+
+
+def test_what_a_sentence_quotes_is_one_printable_line(tmp_path):
+    with pytest.raises(BadTable) as refused:
+        read(written(tmp_path, 'image,label\n"a\n\x1b[31mb",1\n"a\n\x1b[31mb",0\n'))
+    assert str(refused.value).isprintable() and "[31mb" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -86,9 +86,9 @@ class Command(BaseCommand):
             found, table = getattr(self, f"_{what}")(**options)
         except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
+        self.stdout.write(table)
         if options["json"]:
             findings.write(options["json"], found)
-        self.stdout.write(table)
 
     def _models(
         self, *, folders: Sequence[Path], images: Path, **_: object

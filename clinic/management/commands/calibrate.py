@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 out=options["out"] or options["folder"],
                 uncertain=(low, high),
             )
-        except (FileNotFoundError, ValueError, DamagedArtifact) as error:
+        except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         summary = {"digest": verdict.digest, "test": asdict(verdict.report)}
         self.stdout.write(json.dumps(summary, indent=2))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from clinic import pseudonyms
+from clinic import findings, pseudonyms
 from inference.anatomy import SCOPES
 from search.build import Built, build, in_words
-from search.dataset import verify
+from search.dataset import MANIFEST, verify
 from search.demographics import rows_of, summary
 from search.demographics_page import write
 from search.excerpt import excerpt
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         )
         making.add_argument(
             "--dropped",
-            type=Path,
+            type=findings.json_file,
             metavar="CSV",
             help="List the dropped files here; paths may hold names, so not in DIR",
         )
@@ -66,12 +66,17 @@ class Command(BaseCommand):
     ) -> None:
         names = "labels", "scope", "burned_in", "unnamed", "jobs"
         chosen = {name: options[name] for name in names}
+        findings.refuse_overwriting(dropped, options["labels"])
+        if dropped and dropped.resolve().is_relative_to(out.resolve()):
+            raise CommandError(f"{dropped} lies in the data set: name another file.")
         built = build(source, out, salt=pseudonyms.names().salt, **chosen)
+        self.stdout.write(in_words(built.report) + f"Digest {built.digest}.")
         if dropped:
             _list(built, dropped)
-        self.stdout.write(in_words(built.report) + f"Digest {built.digest}.")
 
     def _report(self, *, source: Path, out: Path, **_: object) -> None:
+        if (source / MANIFEST).exists():
+            verify(source)
         told = summary(rows_of(source))
         folder = source if source.is_dir() else source.parent
         write(out, told, f"Who is in {folder.resolve().name}")
@@ -90,4 +95,10 @@ def _list(built: Built, path: Path) -> None:
     # A path need not be UTF-8: it is listed by its bytes.
     told = {"encoding": "utf-8", "errors": "surrogateescape"}
     with path.open("w", newline="", **told) as file:
-        csv.writer(file).writerows([("file", "why"), *built.dropped])
+        rows = ((_path(name), why) for name, why in built.dropped)
+        csv.writer(file).writerows([("file", "why"), *rows])
+
+
+def _path(name: str) -> str:
+    """The same path, and no spreadsheet takes it for a formula."""
+    return f"./{name}" if name.startswith(tuple("=+-@")) else name

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from clinic import findings, shelf
 from inference.artifact import DamagedArtifact
+from inference.spelling import line
 
 NAMED = 20  # files that could not be read
 
@@ -45,6 +46,7 @@ class Command(BaseCommand):
     def handle(self, **options: object) -> None:
         from clinic import training  # torch sits behind it
 
+        findings.refuse_overwriting(*(options[n] for n in ("json", "labels", "boxes")))
         if not options["images"].is_dir():
             raise CommandError(f"{options['images']} is no folder.")
         try:
@@ -53,10 +55,10 @@ class Command(BaseCommand):
                 **{name: options[name] for name in ("images", "labels", "boxes")},
             )
         except (OSError, ValueError, DamagedArtifact) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(line(error, 1000)) from error
+        self.stdout.write("\n".join(told(found)))
         if options["json"]:
             findings.write(options["json"], found)
-        self.stdout.write("\n".join(told(found)))
 
 
 def told(found: dict) -> list[str]:
@@ -83,7 +85,7 @@ def told(found: dict) -> list[str]:
 
 
 def _named(aside: list[dict[str, str]]) -> list[str]:
-    lines = [f"    {row['file']}: {row['reason']}" for row in aside[:NAMED]]
+    lines = [f"    {line(row['file'], 200)}: {row['reason']}" for row in aside[:NAMED]]
     more = len(aside) - len(lines)
     return [*lines, f"    … and {more} more; --json names them all"] if more else lines
 

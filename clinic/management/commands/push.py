@@ -25,6 +25,7 @@ from clinic.pacs.storage_scu import NothingToSend, Peer, Refused, Sender, sendin
 from inference import phantom
 from inference.dicom import UnreadableFrame
 from inference.dx import wrap
+from inference.spelling import line
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 NEEDED = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
@@ -108,7 +109,7 @@ class Command(BaseCommand):
 
     def _name(self, item: Item, reason: Exception) -> None:
         self.summary.refused.append({"path": item.name, "reason": str(reason)})
-        self.stderr.write(f"  {item.name}: {reason}")
+        self.stderr.write(f"  {line(item.name, 200)}: {reason}")
 
 
 def _quiet() -> None:

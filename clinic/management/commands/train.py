@@ -62,7 +62,7 @@ class Command(BaseCommand):
             verdict = training.train(
                 plan=plan, **chosen("network", "images", "out", "teacher", "start")
             )
-        except (FileNotFoundError, ValueError, DamagedArtifact) as error:
+        except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         summary = {"digest": verdict.digest, "test": asdict(verdict.report)}
         self.stdout.write(json.dumps(summary, indent=2))

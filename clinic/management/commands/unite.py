@@ -26,7 +26,7 @@ class Command(BaseCommand):
         chosen = {name: options[name] for name in ("name", "members", "images", "out")}
         try:
             verdict = training.unite(**chosen)
-        except (FileNotFoundError, ValueError, DamagedArtifact) as error:
+        except (OSError, ValueError, DamagedArtifact) as error:
             raise CommandError(str(error)) from error
         summary = {"digest": verdict.digest, "test": asdict(verdict.report)}
         self.stdout.write(json.dumps(summary, indent=2))

@@ -57,6 +57,38 @@ def test_a_dropped_file_whose_name_is_not_utf8_is_listed_by_its_bytes(archive):
     assert name + b",not_dicom" in (archive / "dropped.csv").read_bytes().splitlines()
 
 
+def test_a_dropped_file_is_no_formula_of_a_spreadsheet(archive):
+    (archive / "in" / "=HYPERLINK(1).txt").write_text("no image")
+    built(archive, "--dropped", archive / "dropped.csv")
+    assert "./=HYPERLINK(1).txt,not_dicom" in (archive / "dropped.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("labels.csv", "is read by this command"),
+        ("out/examples.csv", "lies in the data set"),
+        ("out/studies/dropped.csv", "lies in the data set"),
+    ],
+)
+def test_what_was_dropped_is_listed_in_the_place_of_nothing(archive, name, words):
+    out = built(archive)
+    before = {path: path.read_bytes() for path in archive.rglob("*.csv")}
+    with pytest.raises(CommandError, match=words):
+        built(archive, "--dropped", archive / name)
+    assert {path: path.read_bytes() for path in archive.rglob("*.csv")} == before
+    call_command("dataset", "verify", out)
+
+
+def test_who_is_in_a_data_set_that_was_changed_is_not_told(archive):
+    out = built(archive)
+    table = next(out.glob("studies/*/study.csv"))
+    table.write_text(table.read_text() + "\n")
+    with pytest.raises(CommandError, match="differs since the data set was frozen"):
+        call_command("dataset", "report", out, "--out", archive / "who")
+    assert not (archive / "who").exists()
+
+
 def test_a_side_is_written_for_evaluate_and_told(archive, capsys):
     sides = vars(Parts.of(examples(built(archive))))
     side, found = max(sides.items(), key=lambda item: len(item[1]))
