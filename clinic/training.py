@@ -45,10 +45,9 @@ def plan(
     **changes: object,
 ) -> Plan:
     """The plan of `network`; epochs (one number a stage), rate and other changes
-    replace its own.
+    replace its own. What goes on from an artifact keeps that artifact's architecture.
 
-    What goes on from an artifact keeps that artifact's architecture. ValueError if
-    the plan needs published weights and `start` does not name them.
+    ValueError where `start` is of another kind, or missing though the plan needs it.
     """
     _refuse_nonsense(epochs, rate, seed, changes)
     chosen = replace(PLANS[network], seed=seed, **changes)

@@ -180,5 +180,11 @@ class Job(models.Model):
         return self.seconds / 60
 
     @property
+    def held_out(self) -> int:
+        """Of its studies those that it does not learn from, but is judged by."""
+        told = self.verdicts
+        return told.get("held_fractured", 0) + told.get("held_sound", 0)
+
+    @property
     def is_open(self) -> bool:
         return self.state in self.OPEN

@@ -78,7 +78,7 @@ def test_a_training_is_started_watched_cancelled_and_resumed(
     expect(page.locator("h2 .job-cancelled")).to_be_visible()
     with pytest.raises(jobs.ClaimLost):
         jobs.beat(job=held)
-    page.get_by_role("button", name="Resume from epoch 9").click()
+    page.get_by_role("button", name="Resume after epoch 9").click()
     expect(page.locator("h2 .job-queued")).to_be_visible()
 
 

@@ -167,7 +167,7 @@ class TestEveryShippedModel:
 
 def test_no_network_goes_on_from_one_of_another_kind(settings):
     folder = settings.SHIPPED_MODELS / "squeezenet"
-    with pytest.raises(ValueError, match="rx-lite cannot go on from it"):
+    with pytest.raises(ValueError, match="is a squeezenet: rx-lite cannot go on"):
         training.plan(network="rx-lite", start=folder)
 
 
