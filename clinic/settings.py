@@ -79,8 +79,8 @@ TEMPLATES = [
 
 # --- Records -----------------------------------------------------------------
 DATABASES = {
-    "default": dj_database_url.config(
-        default=f"sqlite:///{DATA_ROOT / 'osteon.sqlite3'}",
+    "default": dj_database_url.parse(
+        os.environ.get("DATABASE_URL") or f"sqlite:///{DATA_ROOT / 'osteon.sqlite3'}",
         conn_max_age=60,
         conn_health_checks=True,
     )

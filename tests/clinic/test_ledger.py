@@ -1,10 +1,14 @@
 """Nothing that was received goes missing without its showing."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -216,3 +220,12 @@ class TestTheCommand:
         assert printed()[1] == 0
         found, code = printed("--verify")
         assert found["audit"]["broken"] and code == 1
+
+
+def test_a_database_without_tables_is_told_with_its_remedy(tmp_path):
+    asked = [sys.executable, str(settings.BASE_DIR / "manage.py"), "ledger"]
+    environment = os.environ | {"OSTEON_DATA": str(tmp_path), "DATABASE_URL": ""}
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database cannot be used: no such table")
+    assert "made ready by `manage.py migrate`" in done.stderr
