@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inference import spelling
 from search import traits
 from search.deidentify import patient_id
 from search.table import BadTable, boxes_of
@@ -58,7 +59,7 @@ def table(folder: Path) -> list[Example]:
 
 
 def _example(folder: Path, row: Mapping[str, str], where: str) -> Example:
-    if lacking := [name for name in NAMED if not row[name].strip()]:
+    if lacking := [name for name in NAMED if not spelling.line(row[name], 64)]:
         raise BadTable(f"{where}: the row has no {lacking[0]}.")
     if row["label"] not in ("0", "1"):
         words = f"the label “{row['label'][:20]}” is neither 0 nor 1"

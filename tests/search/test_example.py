@@ -35,6 +35,7 @@ def test_one_patient_is_one_however_the_id_is_written(tmp_path):
         ((HEAD, "a,7,s,p"), "line 2: the label “7” is neither 0 nor 1."),
         ((HEAD, "a,1,s,p", "b,0"), "line 3: the row has no study."),
         ((HEAD, "a,1,s, "), "line 2: the row has no patient."),
+        ((HEAD, "a,1,s,\u200b"), "line 2: the row has no patient."),
         (("image,label,Label,study,patient", "a,1,0,s,p"), "the column label twice."),
         ((HEAD, "a,,s,p"), "line 2: the row has no label."),
         ((HEAD, "a,1,s,p,5"), "line 2: the boxes cannot be understood."),
