@@ -46,9 +46,13 @@ def met(*patients, salts=("ours",)):
     return {"learnt_before": before, "salts": [*salts]}
 
 
+def made(images, room, **sources):
+    return run("x", PLAN, images, room / "out", room, **sources)
+
+
 HOW = {
-    "goes on": lambda m, images, room: run("x", PLAN, images, room, room, start=m),
-    "is taught": lambda m, images, room: run("x", PLAN, images, room, room, teacher=m),
+    "goes on": lambda m, images, room: made(images, room, start=m),
+    "is taught": lambda m, images, room: made(images, room, teacher=m),
     "is calibrated": lambda m, images, room: recalibrate(m, images, room, room / "out"),
     "is measured": lambda m, images, room: next(contest.rows([m], images, room)),
     "is summed up": lambda m, images, room: next(
