@@ -17,6 +17,7 @@ from tests.clinic.factories import (
     make_prediction,
     make_review,
     make_study,
+    make_user,
     pacs_id,
 )
 
@@ -142,9 +143,26 @@ def test_the_study_tells_what_was_said_image_by_image(client, prediction, radiol
     assert by_pk[broken.instance_id]["reason"] == "Cut short."
     assert by_pk[late.pk]["state"] == "waiting"
     first = by_pk[prediction.images.first().instance_id]
-    assert (first["voted"], first["probability"]) == (True, 0.9)
+    assert (first["voted"], first["probability"], first["score"]) == (True, 0.9, "90 %")
+    assert by_pk[late.pk]["score"] == ""
     assert first["overlays"]["lrp"]["rows"] == 3
     assert told["reviews"][0]["boxes"] == [{"instance": 1}]
+
+
+def test_each_verdict_tells_whether_it_stands_and_what_it_knew(
+    client, prediction, radiologist
+):
+    make_review(prediction, radiologist)
+    make_review(prediction, make_user("radiologist"), "no_fracture")
+    make_review(prediction, radiologist, "unsure")
+
+    def told():
+        reviews = client.get(f"/api/studies/{prediction.study_id}/").json()["reviews"]
+        return [(review["stands"], review["revision"]) for review in reviews]
+
+    assert told() == [(True, 1), (True, 1), (False, 1)]
+    make_review(prediction, radiologist, revision=2)
+    assert told() == [(True, 2), (False, 1), (False, 1), (False, 1)]
 
 
 def test_images_are_named_by_view_and_side_as_text(client, study):
